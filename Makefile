@@ -1,0 +1,49 @@
+# Needs Python 3.11, 3.12 or 3.13 and make; everything else is installed into a virtual environment.
+# Another interpreter gets an environment of its own: make test PYTHON=python3.12
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+ifeq ($(origin PYTHON),file)
+VENV := .venv
+else
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint learn bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED)  ## make the virtual environment; repeated only when the dependencies change
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(INSTALLED)  ## watch agents learn to remember: a table and a curve, three minutes
+	$(BIN)/python -m rtrrl.experiments.demo
+
+test: $(INSTALLED)  ## theorems, contracts, unit tests and the examples in docstrings
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(INSTALLED)  ## style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+
+learn: $(INSTALLED)  ## the learning targets, written into docs/results.md
+	$(BIN)/python -m rtrrl.experiments.learning
+
+bench: $(INSTALLED)  ## microseconds per learning step, beside a C loop of the same work
+	$(BIN)/python benchmarks/step.py
+
+clean:  ## remove environments, caches and builds; runs stay
+	rm -rf .venv .venv-* build dist src/*.egg-info
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache .grimp_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

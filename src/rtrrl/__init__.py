@@ -1,0 +1,1 @@
+"""Agents that learn in real time from one stream."""

@@ -1,0 +1,335 @@
+"""Real-Time Recurrent Reinforcement Learning, in the order of the paper's algorithm box."""
+
+import dataclasses
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rtrrl import cells, gradients, readouts, traces
+from rtrrl.agents.base import Action, Agent, Info, Observation, world_of
+from rtrrl.environments import Environment
+from rtrrl.normalizers import (
+    ObservationNormalizer,
+    RawObservations,
+    RawRewards,
+    ReturnScaledRewards,
+    RewardNormalizer,
+)
+from rtrrl.policies import Policy, policy_for
+from rtrrl.returns import td_error
+from rtrrl.types import Key, PyTree, Scalar, parameters
+from rtrrl.updates import Adam, Groups, Update, zeros_like
+
+
+class Moment(eqx.Module):
+    """The agent's present: what it read, what it remembers, what it did."""
+
+    x: Float[Array, "inputs"]
+    h: Float[Array, "hidden k"]
+    action: Action
+
+
+class RTRRLState(eqx.Module):
+    """Everything that changes while an agent lives."""
+
+    parameters: Groups
+    optimizer: PyTree
+    traces: Groups
+    influence: PyTree
+    now: Moment
+    value: Scalar
+    average_reward: Scalar
+    attenuation: Scalar
+    observation_statistics: PyTree
+    reward_statistics: PyTree
+    key: Key
+    steps: Int[Array, ""]
+
+
+class RTRRL(Agent):
+    """A recurrent actor-critic that learns at every step (Lemmel & Grosu 2025, algorithm 1).
+
+    TD(λ) alone is this with the memoryless cell, a reservoir is this with the frozen rule.
+    Any float may be an array with one entry per seed when it is trained.
+    """
+
+    task: str = eqx.field(static=True)
+    observations: int = eqx.field(static=True)
+    policy: Policy
+    cell: cells.Recipe = cells.CTRNNRecipe()
+    rule: gradients.GradientRule = gradients.RFLO()
+    feedback: readouts.Feedback = readouts.RandomFeedback()
+    trace: traces.Trace = traces.Accumulating()
+    optimizer: Update = Adam()
+    observation_normalizer: ObservationNormalizer = RawObservations()
+    reward_normalizer: RewardNormalizer = RawRewards()
+    discount: float = 0.99
+    """γ."""
+    trace_decay_actor: float = 0.99
+    """λ_A."""
+    trace_decay_critic: float = 0.99
+    """λ_C."""
+    trace_decay_recurrent: float = 0.99
+    """λ_R."""
+    actor_influence: float = 1.0
+    """η_A, the weight of the actor's gradient in the recurrent one."""
+    entropy_rate: float = 1e-5
+    """η_H."""
+    average_reward_rate: float = 0.0
+    """Above 0, with discount 1, the average-reward form: r̄ += rate · δ is taken off rewards."""
+    attenuate: bool = False
+    """Weight the actor's gradient by I = γ^t, t the time in the episode."""
+    meta_input: bool = True
+    """Feed the last action and reward back to the network."""
+
+    @classmethod
+    def paper(cls, task: str | Environment, **changes: Any) -> Self:
+        """Exactly the paper's: CT-RNN, RFLO, feedback alignment, its appendix's Table 1."""
+        return cls._for(task, changes)
+
+    @classmethod
+    def default(cls, task: str | Environment, **changes: Any) -> Self:
+        """The one to start with: RTU, exact diagonal RTRL, symmetric feedback."""
+        settings = {
+            "cell": cells.RTURecipe(),
+            "rule": gradients.DiagonalRTRL(),
+            "feedback": readouts.Symmetric(),
+        }
+        return cls._for(task, settings | changes)
+
+    @classmethod
+    def _for(cls, task: str | Environment, settings: dict[str, Any]) -> Self:
+        name, observations, actions = world_of(task)
+        return cls(task=name, observations=observations, policy=policy_for(actions), **settings)
+
+    def init(self, key: Key) -> RTRRLState:
+        """Random weights; everything else at rest."""
+        cell_key, actor_key, critic_key, rule_key, life_key = jax.random.split(key, 5)
+        inputs = self.observations + (self.policy.action_size + 1 if self.meta_input else 0)
+        cell = self.cell(inputs, cell_key)
+        groups = Groups(
+            actor=self.feedback.readout(cell.feature_size, self.policy.outputs, 1.0, actor_key),
+            critic=self.feedback.readout(cell.feature_size, 1, 1.0, critic_key),
+            cell=cell,
+        )
+        return RTRRLState(
+            parameters=groups,
+            optimizer=self.optimizer.init(groups),
+            traces=zeros_like(groups),
+            influence=self.rule.init(cell, rule_key),
+            now=Moment(jnp.zeros(inputs), cell.initial_state(), self.policy.no_action),
+            value=jnp.zeros(()),
+            average_reward=jnp.zeros(()),
+            attenuation=jnp.ones(()),
+            observation_statistics=self.observation_normalizer.init(self.observations),
+            reward_statistics=self.reward_normalizer.init(),
+            key=life_key,
+            steps=jnp.zeros((), jnp.int32),
+        )
+
+    def begin(self, state: RTRRLState, observation: Observation) -> tuple[RTRRLState, Action]:
+        """h, Ĵ ← RNN([o, 0, 0], 0, 0); v ← v̂(h); e ← 0; a ~ π(h)."""
+        cell = state.parameters.cell
+        seen = self.observation_normalizer.update(state.observation_statistics, observation)
+        x = self.inputs(self.observation_normalizer(seen, observation))
+        influence = self.rule.restart(cell, state.influence)
+        h, influence = self.rule.step(cell, influence, cell.initial_state(), x)
+        features = cell.features(h, x)
+        action = self._sample(state, state.parameters.actor(features))
+        state = dataclasses.replace(
+            state,
+            traces=zeros_like(state.parameters),
+            influence=influence,
+            now=Moment(x, h, action),
+            value=state.parameters.critic(features)[0],
+            attenuation=jnp.ones(()),
+            observation_statistics=seen,
+            steps=state.steps + 1,
+        )
+        return state, self.policy.admissible(action)
+
+    def step(
+        self, state: RTRRLState, observation: Observation, reward: Scalar, discount: Scalar
+    ) -> tuple[RTRRLState, Action, Info]:
+        """One turn of the paper's loop, from the environment's answer to the next action."""
+        theta, now = state.parameters, state.now
+        gamma = self.discount * discount
+
+        # e ← γλ e + ∇, with the gradients of the state and action that δ is about
+        gradient, bonus = self._gradients(state)
+        traces = self._remember(state.traces, gradient)
+
+        # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
+        seen = self.observation_normalizer.update(state.observation_statistics, observation)
+        earned = self.reward_normalizer.update(state.reward_statistics, reward, gamma)
+        observation = self.observation_normalizer(seen, observation)
+        reward = self.reward_normalizer(earned, reward)
+        x = self.inputs(observation, now.action, reward)
+        h, influence = self.rule.step(theta.cell, state.influence, now.h, x)
+
+        # δ ← r − r̄ + γ v̂(h') − v
+        features = theta.cell.features(h, x)
+        value = theta.critic(features)[0]
+        delta = td_error(reward - state.average_reward, gamma, value, state.value)
+
+        # θ ← θ + α (δ e + η_H ∇H)
+        theta, optimizer = self.optimizer(state.optimizer, theta, delta, traces, bonus)
+        theta = dataclasses.replace(theta, cell=theta.cell.project())
+
+        # a ~ π(h')
+        y = theta.actor(features)
+        action = self._sample(state, y)
+        state = RTRRLState(
+            parameters=theta,
+            optimizer=optimizer,
+            traces=traces,
+            influence=influence,
+            now=Moment(x, h, action),
+            value=value,
+            average_reward=state.average_reward + self.average_reward_rate * delta,
+            attenuation=state.attenuation * self.discount,
+            observation_statistics=seen,
+            reward_statistics=earned,
+            key=state.key,
+            steps=state.steps + 1,
+        )
+        return state, self.policy.admissible(action), Info(delta, value, self.policy.entropy(y))
+
+    def _gradients(self, state: RTRRLState) -> tuple[Groups, Groups]:
+        """∇ of value and log π for the traces, and η_H ∇H of the entropy."""
+        theta, now = state.parameters, state.now
+        features, features_vjp = jax.vjp(
+            lambda learnt, h: eqx.combine(learnt, theta.cell).features(h, now.x),
+            parameters(theta.cell),
+            now.h,
+        )
+
+        def through_cell(features_bar: Array) -> PyTree:
+            """Ĵᵀ h̄ for the recurrence, the immediate gradient for what only shapes features."""
+            immediate, h_bar = features_vjp(features_bar)
+            return eqx.combine(
+                self.rule.pullback(theta.cell, state.influence, h_bar), immediate
+            )
+
+        y = theta.actor(features)
+        one = jnp.ones(1, y.dtype)
+        score = self.policy.score(y, now.action)
+        if self.attenuate:
+            score = state.attenuation * score
+        g_critic = theta.critic.pullback(one)
+        g_actor = theta.actor.pullback(score)
+        gradient = Groups(
+            actor=theta.actor.gradient(features, score),
+            critic=theta.critic.gradient(features, one),
+            cell=through_cell(g_critic + self.actor_influence * g_actor),
+        )
+        calm = self.entropy_rate * self.policy.entropy_gradient(y)
+        bonus = Groups(
+            actor=theta.actor.gradient(features, calm),
+            critic=theta.critic.gradient(features, jnp.zeros(1, y.dtype)),
+            cell=through_cell(theta.actor.pullback(calm)),
+        )
+        return gradient, bonus
+
+    def _remember(self, traces: Groups, gradient: Groups) -> Groups:
+        """Each group's trace with its own λ."""
+        return Groups(
+            self.trace(traces.actor, gradient.actor, self.discount * self.trace_decay_actor),
+            self.trace(traces.critic, gradient.critic, self.discount * self.trace_decay_critic),
+            self.trace(traces.cell, gradient.cell, self.discount * self.trace_decay_recurrent),
+        )
+
+    def inputs(
+        self,
+        observation: Float[Array, "observations"],
+        action: Action | None = None,
+        reward: Scalar | None = None,
+    ) -> Float[Array, "inputs"]:
+        """x = [o, a, r], zeros for action and reward at the start of an episode."""
+        if not self.meta_input:
+            return observation
+        if action is None or reward is None:
+            return jnp.concatenate([observation, jnp.zeros(self.policy.action_size + 1)])
+        return jnp.concatenate([observation, self.policy.encode(action), reward[None]])
+
+    def _sample(self, state: RTRRLState, y: Float[Array, "outputs"]) -> Action:
+        # one hash a step instead of splitting and carrying keys
+        return self.policy.sample(jax.random.fold_in(state.key, state.steps), y)
+
+    def frozen(self, state: RTRRLState, greedy: bool = False) -> "FrozenRTRRL":
+        """This agent as it is now, acting without learning."""
+        return FrozenRTRRL(
+            task=self.task,
+            agent=self,
+            parameters=state.parameters,
+            observation_statistics=state.observation_statistics,
+            reward_statistics=state.reward_statistics,
+            greedy=greedy,
+        )
+
+
+class Play(eqx.Module):
+    """All that changes while a frozen agent acts."""
+
+    now: Moment
+    key: Key
+    steps: Int[Array, ""]
+
+
+class FrozenRTRRL(Agent):
+    """An RTRRL agent whose parameters and statistics stand still."""
+
+    task: str = eqx.field(static=True)
+    agent: RTRRL
+    parameters: Groups
+    observation_statistics: PyTree
+    reward_statistics: PyTree
+    greedy: bool = eqx.field(static=True)
+
+    def init(self, key: Key) -> Play:
+        """At rest."""
+        cell = self.parameters.cell
+        now = Moment(jnp.zeros(cell.inputs), cell.initial_state(), self.agent.policy.no_action)
+        return Play(now, key, jnp.zeros((), jnp.int32))
+
+    def begin(self, state: Play, observation: Observation) -> tuple[Play, Action]:
+        """An episode starts."""
+        seen = self.agent.observation_normalizer(self.observation_statistics, observation)
+        state, _ = self._act(state, self.parameters.cell.initial_state(), self.agent.inputs(seen))
+        return state, self.agent.policy.admissible(state.now.action)
+
+    def step(
+        self, state: Play, observation: Observation, reward: Scalar, discount: Scalar
+    ) -> tuple[Play, Action, Info]:
+        """Acts. The TD error is reported, not learnt from."""
+        agent, before = self.agent, state.now
+        observation = agent.observation_normalizer(self.observation_statistics, observation)
+        reward = agent.reward_normalizer(self.reward_statistics, reward)
+        x = agent.inputs(observation, before.action, reward)
+        v_tm1 = self._value(before)
+        state, y = self._act(state, before.h, x)
+        value = self._value(state.now)
+        delta = td_error(reward, agent.discount * discount, value, v_tm1)
+        action = agent.policy.admissible(state.now.action)
+        return state, action, Info(delta, value, agent.policy.entropy(y))
+
+    def frozen(self, state: Play, greedy: bool = False) -> "FrozenRTRRL":
+        """Itself."""
+        del state
+        return dataclasses.replace(self, greedy=greedy)
+
+    def _value(self, now: Moment) -> Scalar:
+        return self.parameters.critic(self.parameters.cell.features(now.h, now.x))[0]
+
+    def _act(self, state: Play, h: Array, x: Array) -> tuple[Play, Float[Array, "outputs"]]:
+        policy, cell = self.agent.policy, self.parameters.cell
+        h = cell(h, x)
+        y = self.parameters.actor(cell.features(h, x))
+        if self.greedy:
+            action = policy.mode(y)
+        else:
+            action = policy.sample(jax.random.fold_in(state.key, state.steps), y)
+        return Play(Moment(x, h, action), state.key, state.steps + 1), y

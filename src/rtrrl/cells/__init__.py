@@ -1,0 +1,44 @@
+"""Recurrent cells: h' = f(h, x), one recurrence a file."""
+
+from rtrrl.cells.base import Cell, LeakyCell, Recipe, recurrent_parameters
+from rtrrl.cells.ctrnn import CTRNN, CTRNNRecipe
+from rtrrl.cells.gru import GRU, GRURecipe
+from rtrrl.cells.lru import LRU, LRURecipe
+from rtrrl.cells.memoryless import Memoryless, MemorylessRecipe
+from rtrrl.cells.rtu import RTU, NonlinearRTU, NonlinearRTURecipe, RTURecipe
+from rtrrl.cells.wirings import NCP, Diagonal, FullyConnected, SparseRandom, Wiring
+
+RECIPES: dict[str, Recipe] = {
+    "ctrnn": CTRNNRecipe(),
+    "rtu": RTURecipe(),
+    "nonlinear-rtu": NonlinearRTURecipe(),
+    "lru": LRURecipe(),
+    "gru": GRURecipe(),
+    "memoryless": MemorylessRecipe(),
+}
+"""The cells by the names that the command line knows."""
+
+__all__ = [
+    "CTRNN",
+    "GRU",
+    "LRU",
+    "NCP",
+    "RECIPES",
+    "RTU",
+    "CTRNNRecipe",
+    "Cell",
+    "Diagonal",
+    "FullyConnected",
+    "GRURecipe",
+    "LRURecipe",
+    "LeakyCell",
+    "Memoryless",
+    "MemorylessRecipe",
+    "NonlinearRTU",
+    "NonlinearRTURecipe",
+    "RTURecipe",
+    "Recipe",
+    "SparseRandom",
+    "Wiring",
+    "recurrent_parameters",
+]

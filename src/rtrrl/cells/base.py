@@ -1,0 +1,112 @@
+"""What every recurrent cell is: h' = f(h, x), unit by unit."""
+
+import abc
+import dataclasses
+from typing import ClassVar, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.types import Key, PyTree, parameters
+
+State = Float[Array, "hidden k"]
+Unit = Float[Array, "k"]
+Input = Float[Array, "inputs"]
+
+
+class Cell(eqx.Module):
+    """A recurrence h' = f(h, x) whose parameter rows each drive their own unit alone.
+
+    A cell is written as the update of *one* unit. Every array of a cell has `hidden` as its
+    leading axis, and row i belongs to unit i. That is what lets the local gradient rules carry
+    one number per weight, and what a new cell has to respect.
+
+    The state is `[hidden, k]`: k real components per unit.
+    """
+
+    inputs: eqx.AbstractVar[int]
+    hidden: eqx.AbstractVar[int]
+
+    components: ClassVar[int] = 1
+    """k, the number of real components of one unit's state."""
+
+    feedforward: ClassVar[tuple[str, ...]] = ()
+    """Parameters used in `features` alone: their gradient is immediate, no rule carries it."""
+
+    @abc.abstractmethod
+    def unit(self, own: Unit, h: State, x: Input) -> Unit:
+        """One Euler micro-step of one unit; `self` holds that unit's row of every array.
+
+        `own` is the unit's state as it leaks into itself, `h` the state as all units
+        communicate it. The split is what distinguishes RFLO (own alone) from SnAp-1.
+        """
+
+    @property
+    def micro_steps(self) -> int:
+        """How many micro-steps make one step."""
+        return 1
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether no unit reads another one's state, so that diagonal RTRL is exact."""
+        return False
+
+    def micro_step(self, h: State, x: Input) -> State:
+        """All units' micro-step."""
+        return eqx.filter_vmap(lambda row, own: row.unit(own, h, x))(self, h)
+
+    def __call__(self, h: State, x: Input) -> State:
+        """h' = f(h, x)."""
+        return jax.lax.fori_loop(0, self.micro_steps, lambda _, h: self.micro_step(h, x), h)
+
+    def initial_state(self) -> State:
+        """The state at the start of an episode: zeros."""
+        return jnp.zeros((self.hidden, self.components))
+
+    @property
+    def feature_size(self) -> int:
+        """The length of `features(h)`."""
+        return self.hidden * self.components
+
+    def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
+        """What the readouts see of the state, and, where the cell has a skip, of the input."""
+        del x
+        return h.ravel()
+
+    def project(self) -> Self:
+        """The nearest cell whose parameters are admissible; applied after every update."""
+        return self
+
+
+class LeakyCell(Cell):
+    """A cell whose units forget at a rate of their own: ∂h'ᵢ/∂ownᵢ does not depend on h or x.
+
+    RFLO keeps exactly this leak of the state's Jacobian.
+    """
+
+
+class Recipe(eqx.Module):
+    """How to build a cell once the number of inputs is known: the settings of an agent's cell."""
+
+    cell: ClassVar[type[Cell]]
+    hidden: int = 32
+
+    def __call__(self, inputs: int, key: Key) -> Cell:
+        """The cell, freshly initialised."""
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return self.cell(inputs, key=key, **settings)
+
+
+def recurrent_parameters(cell: Cell) -> PyTree:
+    """The parameters that the gradient rules carry: all but the feed-forward ones."""
+    chosen = parameters(cell)
+    for name in cell.feedforward:
+        chosen = eqx.tree_at(lambda c, name=name: getattr(c, name), chosen, replace=None)
+    return chosen
+
+
+def lecun_normal(key: Key, shape: tuple[int, ...], fan_in: int) -> Float[Array, "..."]:
+    """Normal numbers of variance 1 / fan_in."""
+    return jax.random.normal(key, shape) / max(1, fan_in) ** 0.5

@@ -1,0 +1,83 @@
+"""The continuous-time recurrent network of the paper."""
+
+from typing import ClassVar, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.cells.base import Cell, Input, LeakyCell, Recipe, State, Unit, lecun_normal
+from rtrrl.cells.wirings import Diagonal, FullyConnected, Mask, Wiring
+from rtrrl.types import Key
+
+
+class CTRNN(LeakyCell):
+    """τ ḣ = −h + tanh(W ξ), ξ = [x; h; 1], by forward Euler (Murray 2019; RTRRL §2).
+
+        h' = h + (dt/τ)(−h + tanh(W ξ)),   1/dt micro-steps a step
+
+    One trainable time constant per unit, kept ≥ 1 so that the leak 1 − dt/τ stays in [0, 1).
+
+    **Raises** `ValueError` where `dt` is not 1/k for a whole k.
+
+    >>> import jax
+    >>> cell = CTRNN(inputs=3, hidden=4, key=jax.random.key(0))
+    >>> cell(cell.initial_state(), jax.numpy.ones(3)).shape
+    (4, 1)
+    """
+
+    weight: Float[Array, "hidden inputs+hidden+1"]
+    tau: Float[Array, "hidden"]
+    mask: Mask
+    inputs: int = eqx.field(static=True)
+    hidden: int = eqx.field(static=True)
+    dt: float = eqx.field(static=True)
+    wiring: Wiring = eqx.field(static=True)
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        *,
+        key: Key,
+        dt: float = 1.0,
+        wiring: Wiring = FullyConnected(),  # noqa: B008 (frozen)
+    ):
+        if not 0 < dt <= 1 or abs(1 / dt - round(1 / dt)) > 1e-9:
+            raise ValueError(f"dt is {dt}: it must be 1/k for a whole k, such as 1, 0.5 or 0.1")
+        weight_key, tau_key, mask_key = jax.random.split(key, 3)
+        self.inputs, self.hidden, self.dt, self.wiring = inputs, hidden, dt, wiring
+        self.mask = wiring.mask(inputs, hidden, mask_key)
+        fan_in = self.mask[:, :-1].sum(axis=1, keepdims=True)
+        weight = lecun_normal(weight_key, self.mask.shape, 1) / jnp.sqrt(fan_in)
+        self.weight = jnp.where(self.mask, weight, 0.0).at[:, -1].set(0.0)
+        self.tau = jax.random.uniform(tau_key, (hidden,), minval=1.0, maxval=5.0)
+
+    def unit(self, own: Unit, h: State, x: Input) -> Unit:
+        """own + (dt/τ)(−own + tanh(w · [x; h; 1]))."""
+        xi = jnp.concatenate([x, h[:, 0], jnp.ones(1, x.dtype)])
+        weight = self.weight if isinstance(self.wiring, FullyConnected) else self.weight * self.mask
+        return own + self.dt / self.tau * (jnp.tanh(weight @ xi) - own)
+
+    @property
+    def micro_steps(self) -> int:
+        """1/dt."""
+        return round(1 / self.dt)
+
+    @property
+    def diagonal(self) -> bool:
+        """True with diagonal wiring."""
+        return isinstance(self.wiring, Diagonal)
+
+    def project(self) -> Self:
+        """τ ≥ 1."""
+        return eqx.tree_at(lambda cell: cell.tau, self, jnp.maximum(self.tau, 1.0))
+
+
+class CTRNNRecipe(Recipe):
+    """Settings of a CT-RNN."""
+
+    cell: ClassVar[type[Cell]] = CTRNN
+    dt: float = 1.0
+    wiring: Wiring = FullyConnected()

@@ -1,0 +1,47 @@
+"""The gated recurrent unit, with the reset gate after the product."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.types import Key
+
+
+class GRU(Cell):
+    """h' = z h + (1 − z) tanh(W x + b + r (U h + c)), gates z, r = σ(W [x; h; 1]).
+
+    With the reset gate r applied after the product (Cho et al. 2014, as in cuDNN) each row of
+    weights drives one unit alone, which the usual form does not. `weight[:, g]` are the rows of
+    the update gate (0), the reset gate (1) and the candidate (2) over [x; h; 1].
+    """
+
+    weight: Float[Array, "hidden 3 inputs+hidden+1"]
+    recurrent_bias: Float[Array, "hidden"]
+    inputs: int = eqx.field(static=True)
+    hidden: int = eqx.field(static=True)
+
+    def __init__(self, inputs: int, hidden: int, *, key: Key):
+        self.inputs, self.hidden = inputs, hidden
+        fan_in = inputs + hidden
+        weight = lecun_normal(key, (hidden, 3, fan_in + 1), fan_in)
+        self.weight = weight.at[..., -1].set(0.0)
+        self.recurrent_bias = jnp.zeros(hidden)
+
+    def unit(self, own: Unit, h: State, x: Input) -> Unit:
+        """z own + (1 − z) candidate."""
+        from_input = jnp.concatenate([x, jnp.zeros_like(h[:, 0]), jnp.ones(1, x.dtype)])
+        from_state = jnp.concatenate([jnp.zeros_like(x), h[:, 0], jnp.zeros(1, x.dtype)])
+        driven, communicated = self.weight @ from_input, self.weight @ from_state
+        z, r = jax.nn.sigmoid(driven[:2] + communicated[:2])
+        candidate = jnp.tanh(driven[2] + r * (communicated[2] + self.recurrent_bias))
+        return z * own + (1 - z) * candidate
+
+
+class GRURecipe(Recipe):
+    """Settings of a GRU."""
+
+    cell: ClassVar[type[Cell]] = GRU

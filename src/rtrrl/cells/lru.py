@@ -1,0 +1,86 @@
+"""The linear recurrent unit."""
+
+import math
+from typing import ClassVar, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.cells.rtu import bounded_nu, initial_nu, initial_theta_log, rotate
+from rtrrl.types import Key
+
+
+class LRU(Cell):
+    """h' = Λ h + e^γ B x, features y = Re(C h) + D x (Orvieto et al. 2023).
+
+    Λ = exp(−e^ν + i e^ϑ); γ starts at log √(1 − |Λ|²) and is free. C and D are feed-forward:
+    their gradient is immediate. Without an input `features` leaves D x out.
+    """
+
+    nu: Float[Array, "hidden"]
+    theta_log: Float[Array, "hidden"]
+    gamma_log: Float[Array, "hidden"]
+    weight: Float[Array, "hidden 2 inputs"]
+    readout: Float[Array, "hidden hidden 2"]
+    skip: Float[Array, "hidden inputs"]
+    inputs: int = eqx.field(static=True)
+    hidden: int = eqx.field(static=True)
+
+    components: ClassVar[int] = 2
+    feedforward: ClassVar[tuple[str, ...]] = ("readout", "skip")
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        *,
+        key: Key,
+        r_min: float = 0.0,
+        r_max: float = 1.0,
+        max_phase: float = 2 * math.pi,
+    ):
+        self.inputs, self.hidden = inputs, hidden
+        keys = jax.random.split(key, 5)
+        self.nu = initial_nu(keys[0], hidden, r_min, r_max)
+        self.theta_log = initial_theta_log(keys[1], hidden, max_phase)
+        self.gamma_log = 0.5 * jnp.log(1 - jnp.exp(-2 * jnp.exp(self.nu)))
+        self.weight = lecun_normal(keys[2], (hidden, 2, inputs), 2 * inputs)
+        self.readout = lecun_normal(keys[3], (hidden, hidden, 2), hidden)
+        self.skip = lecun_normal(keys[4], (hidden, inputs), inputs)
+
+    def unit(self, own: Unit, h: State, x: Input) -> Unit:
+        """Λ own + e^γ b x, on real pairs."""
+        del h
+        r = jnp.exp(-jnp.exp(self.nu))
+        return rotate(own, r, self.theta_log) + jnp.exp(self.gamma_log) * (self.weight @ x)
+
+    @property
+    def diagonal(self) -> bool:
+        """No unit reads another."""
+        return True
+
+    @property
+    def feature_size(self) -> int:
+        """One real feature per unit."""
+        return self.hidden
+
+    def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
+        """Re(C h) + D x."""
+        y = self.readout[..., 0] @ h[:, 0] - self.readout[..., 1] @ h[:, 1]
+        return y if x is None else y + self.skip @ x
+
+    def project(self) -> Self:
+        """|Λ| ≤ 0.9999."""
+        return eqx.tree_at(lambda cell: cell.nu, self, bounded_nu(self.nu))
+
+
+class LRURecipe(Recipe):
+    """Settings of an LRU."""
+
+    cell: ClassVar[type[Cell]] = LRU
+    r_min: float = 0.0
+    r_max: float = 1.0
+    max_phase: float = 2 * math.pi

@@ -1,0 +1,41 @@
+"""No recurrence: what is left of the agent is linear TD(λ)."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.types import Key
+
+
+class Memoryless(Cell):
+    """h' = W [x; 1]: the last input and nothing before it, linearly.
+
+    With it the agent is the paper's linear TD(λ) baseline.
+    """
+
+    weight: Float[Array, "hidden inputs+1"]
+    inputs: int = eqx.field(static=True)
+    hidden: int = eqx.field(static=True)
+
+    def __init__(self, inputs: int, hidden: int, *, key: Key):
+        self.inputs, self.hidden = inputs, hidden
+        self.weight = lecun_normal(key, (hidden, inputs + 1), inputs).at[:, -1].set(0.0)
+
+    def unit(self, own: Unit, h: State, x: Input) -> Unit:
+        """w · [x; 1]."""
+        del own, h
+        return (self.weight @ jnp.concatenate([x, jnp.ones(1, x.dtype)]))[None]
+
+    @property
+    def diagonal(self) -> bool:
+        """No unit reads another, nor itself."""
+        return True
+
+
+class MemorylessRecipe(Recipe):
+    """Settings of the memoryless cell."""
+
+    cell: ClassVar[type[Cell]] = Memoryless

@@ -1,0 +1,118 @@
+"""Recurrent trace units: complex diagonal recurrences with exact, cheap RTRL."""
+
+import math
+from typing import ClassVar, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.types import Key
+
+MAX_RETENTION = 0.9999
+"""Adam alone drives |Λ| past 1 and the state overflows; this is a memory of 10,000 steps."""
+
+
+class RTU(Cell):
+    """h' = Λ h + √(1 − r²) B x with Λ = r e^{iθ}, r = exp(−e^ν), θ = e^ϑ (Elelimy et al. 2024).
+
+    The state holds real and imaginary part of each unit; the features are tanh of both. Initial
+    retentions have r² uniform in [r_min², r_max²], initial phases are uniform in (0, max_phase).
+    """
+
+    nu: Float[Array, "hidden"]
+    theta_log: Float[Array, "hidden"]
+    weight: Float[Array, "hidden 2 inputs"]
+    inputs: int = eqx.field(static=True)
+    hidden: int = eqx.field(static=True)
+
+    components: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        *,
+        key: Key,
+        r_min: float = 0.0,
+        r_max: float = 1.0,
+        max_phase: float = 2 * math.pi,
+    ):
+        self.inputs, self.hidden = inputs, hidden
+        key_nu, key_theta, key_weight = jax.random.split(key, 3)
+        self.nu = initial_nu(key_nu, hidden, r_min, r_max)
+        self.theta_log = initial_theta_log(key_theta, hidden, max_phase)
+        self.weight = lecun_normal(key_weight, (hidden, 2, inputs), 2 * inputs)
+
+    def unit(self, own: Unit, h: State, x: Input) -> Unit:
+        """Λ own + √(1 − r²) b x, on real pairs."""
+        del h
+        r = jnp.exp(-jnp.exp(self.nu))
+        return rotate(own, r, self.theta_log) + jnp.sqrt(1 - r**2) * (self.weight @ x)
+
+    @property
+    def diagonal(self) -> bool:
+        """No unit reads another."""
+        return True
+
+    def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
+        """tanh of all real and imaginary parts."""
+        del x
+        return jnp.tanh(h).ravel()
+
+    def project(self) -> Self:
+        """r ≤ 0.9999."""
+        return eqx.tree_at(lambda cell: cell.nu, self, bounded_nu(self.nu))
+
+
+class NonlinearRTU(RTU):
+    """RTU with the nonlinearity inside the recurrence: h' = tanh(Λ h + √(1 − r²) B x)."""
+
+    def unit(self, own: Unit, h: State, x: Input) -> Unit:
+        """tanh of the linear unit."""
+        return jnp.tanh(super().unit(own, h, x))
+
+    def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
+        """The state as it is."""
+        del x
+        return h.ravel()
+
+
+class RTURecipe(Recipe):
+    """Settings of an RTU."""
+
+    cell: ClassVar[type[Cell]] = RTU
+    r_min: float = 0.0
+    r_max: float = 1.0
+    max_phase: float = 2 * math.pi
+
+
+class NonlinearRTURecipe(RTURecipe):
+    """Settings of a nonlinear RTU."""
+
+    cell: ClassVar[type[Cell]] = NonlinearRTU
+
+
+def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
+    """Λ h on a real pair: a rotation by e^ϑ, shrunk by r."""
+    theta = jnp.exp(theta_log)
+    cos, sin = r * jnp.cos(theta), r * jnp.sin(theta)
+    return jnp.stack([cos * own[0] - sin * own[1], sin * own[0] + cos * own[1]])
+
+
+def initial_nu(key: Key, hidden: int, r_min: float, r_max: float) -> Float[Array, "hidden"]:
+    """ν = log(−½ log(u (r_max² − r_min²) + r_min²)) (Orvieto et al. 2023), within the bound."""
+    squared = jax.random.uniform(key, (hidden,), minval=1e-6) * (r_max**2 - r_min**2) + r_min**2
+    return bounded_nu(jnp.log(-0.5 * jnp.log(squared)))
+
+
+def initial_theta_log(key: Key, hidden: int, max_phase: float) -> Float[Array, "hidden"]:
+    """ϑ = log(max_phase · u)."""
+    return jnp.log(max_phase * jax.random.uniform(key, (hidden,), minval=1e-6))
+
+
+def bounded_nu(nu: Float[Array, "hidden"]) -> Float[Array, "hidden"]:
+    """The nearest ν with exp(−e^ν) ≤ MAX_RETENTION."""
+    return jnp.maximum(nu, math.log(-math.log(MAX_RETENTION)))

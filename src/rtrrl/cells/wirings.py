@@ -1,0 +1,77 @@
+"""Which weights of a CT-RNN exist: fixed boolean masks over [x; h; 1]."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from rtrrl.types import Key
+
+Mask = Bool[Array, "hidden inputs+hidden+1"]
+
+
+class Wiring(eqx.Module):
+    """A rule for drawing the mask."""
+
+    @abc.abstractmethod
+    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+        """True where a weight exists. The bias column is always present."""
+
+
+class FullyConnected(Wiring):
+    """Every weight exists."""
+
+    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+        """All true."""
+        del key
+        return jnp.ones((hidden, inputs + hidden + 1), bool)
+
+
+class SparseRandom(Wiring):
+    """Each weight exists with probability `density`; every unit keeps one input at least."""
+
+    density: float = 0.5
+
+    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+        """Independent draws."""
+        chance = jax.random.uniform(key, (hidden, inputs + hidden))
+        rarest = chance == chance.min(axis=1, keepdims=True)
+        return _with_bias((chance < self.density) | rarest)
+
+
+class Diagonal(Wiring):
+    """Every unit reads the input and itself, no other unit: diagonal RTRL is exact."""
+
+    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+        """[1 | I | 1]."""
+        del key
+        return _with_bias(jnp.concatenate([jnp.ones((hidden, inputs), bool), jnp.eye(hidden, dtype=bool)], 1))
+
+
+class NCP(Wiring):
+    """Layers like a neural circuit policy's (Lechner et al. 2020).
+
+    Sensory inputs reach inter neurons alone, these reach command neurons, which are recurrent
+    among themselves and reach motor neurons. The units are split 1/2 inter, 1/4 command and the
+    rest motor; each allowed synapse exists with probability `density`.
+    """
+
+    density: float = 0.5
+
+    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+        """Random synapses inside the allowed blocks."""
+        inter, command = hidden // 2, hidden // 4
+        layer = jnp.searchsorted(jnp.array([inter, inter + command]), jnp.arange(hidden), side="right")
+        sensory = jnp.broadcast_to((layer == 0)[:, None], (hidden, inputs))
+        to, source = layer[:, None], layer[None, :]
+        synapses = (to == source + 1) | ((to == 1) & (source == 1))
+        allowed = jnp.concatenate([sensory, synapses], axis=1)
+        chance = jnp.where(allowed, jax.random.uniform(key, allowed.shape), jnp.inf)
+        rarest = allowed & (chance == chance.min(axis=1, keepdims=True))
+        return _with_bias((chance < self.density) | rarest)
+
+
+def _with_bias(mask: Bool[Array, "hidden sources"]) -> Mask:
+    return jnp.concatenate([mask, jnp.ones((mask.shape[0], 1), bool)], axis=1)

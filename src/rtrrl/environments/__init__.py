@@ -1,0 +1,20 @@
+"""Worlds: the protocol, wrappers, adapters, and the registry of tasks by name."""
+
+from rtrrl.environments.base import Environment as Environment
+from rtrrl.environments.catalogue import TaskInfo as TaskInfo
+from rtrrl.environments.delayed_recall import DelayedRecall as DelayedRecall
+from rtrrl.environments.gymnax import Gymnax as Gymnax
+from rtrrl.environments.registry import make as make
+from rtrrl.environments.registry import tasks as tasks
+from rtrrl.environments.spaces import Box as Box
+from rtrrl.environments.spaces import Discrete as Discrete
+from rtrrl.environments.spaces import Space as Space
+from rtrrl.environments.tmaze import TMaze as TMaze
+from rtrrl.environments.wrappers import Flattened as Flattened
+from rtrrl.environments.wrappers import Masked as Masked
+from rtrrl.environments.wrappers import Named as Named
+from rtrrl.environments.wrappers import NoisyObservation as NoisyObservation
+from rtrrl.environments.wrappers import ScaledReward as ScaledReward
+from rtrrl.environments.wrappers import TimeLimit as TimeLimit
+from rtrrl.environments.wrappers import TruncationAsTermination as TruncationAsTermination
+from rtrrl.environments.wrappers import Wrapper as Wrapper

@@ -1,0 +1,33 @@
+"""How ∂h/∂θ is carried forward in time; one rule a file, the local ones together."""
+
+from rtrrl.gradients.base import GradientRule
+from rtrrl.gradients.frozen import Frozen
+from rtrrl.gradients.local import RFLO, DiagonalRTRL, Immediate, SnAp1
+from rtrrl.gradients.rtrl import RTRL
+from rtrrl.gradients.tbptt import TBPTT
+from rtrrl.gradients.uoro import UORO
+
+RULES: dict[str, GradientRule] = {
+    "rtrl": RTRL(),
+    "snap1": SnAp1(),
+    "diagonal-rtrl": DiagonalRTRL(),
+    "rflo": RFLO(),
+    "immediate": Immediate(),
+    "uoro": UORO(),
+    "tbptt": TBPTT(),
+    "frozen": Frozen(),
+}
+"""The rules by the names that the command line knows."""
+
+__all__ = [
+    "RFLO",
+    "RTRL",
+    "RULES",
+    "TBPTT",
+    "UORO",
+    "DiagonalRTRL",
+    "Frozen",
+    "GradientRule",
+    "Immediate",
+    "SnAp1",
+]

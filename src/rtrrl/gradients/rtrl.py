@@ -1,0 +1,45 @@
+"""Real-time recurrent learning: the whole influence, exact for every cell."""
+
+import jax
+import jax.numpy as jnp
+
+from rtrrl.cells import Cell, recurrent_parameters
+from rtrrl.cells.base import Input, State
+from rtrrl.gradients.base import GradientRule, communication_jacobian, unit_jacobians
+from rtrrl.types import Key, PyTree
+
+
+class RTRL(GradientRule):
+    """J' = (∂h'/∂h) J + ∂h'/∂θ, dense (Williams & Zipser 1989; RTRRL §2).
+
+    Each leaf of the influence is `[hidden, k, *parameter]`: O(n³) memory, O(n⁴) work a step.
+    """
+
+    def init(self, cell: Cell, key: Key | None = None) -> PyTree:
+        """Zeros."""
+        del key
+        return jax.tree.map(
+            lambda leaf: jnp.zeros((cell.hidden, cell.components, *leaf.shape), leaf.dtype),
+            recurrent_parameters(cell),
+        )
+
+    def step(self, cell: Cell, influence: PyTree, h: State, x: Input) -> tuple[State, PyTree]:
+        """One product with the state's Jacobian per micro-step."""
+        own = jnp.arange(cell.hidden)
+
+        def micro_step(_, carry):
+            h, influence = carry
+            unit = unit_jacobians(cell, h, x)
+            jacobian = communication_jacobian(cell, h, x).at[own, :, own].add(unit.leak)
+            carried = jax.tree.map(lambda J: jnp.tensordot(jacobian, J, axes=2), influence)
+            # a parameter row acts at once on its own unit alone
+            return unit.h, jax.tree.map(
+                lambda J, now: J.at[own, :, own].add(now), carried, unit.immediate
+            )
+
+        return jax.lax.fori_loop(0, cell.micro_steps, micro_step, (h, influence))
+
+    def pullback(self, cell: Cell, influence: PyTree, h_bar: State) -> PyTree:
+        """θ̄ = Σ h̄ᵢₐ Jᵢₐ: the contraction runs over the state's axes."""
+        del cell
+        return jax.tree.map(lambda J: jnp.tensordot(h_bar, J, axes=2), influence)

@@ -1,0 +1,67 @@
+"""Truncated backpropagation through time over a sliding window."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rtrrl.cells import Cell, recurrent_parameters
+from rtrrl.cells.base import Input, State
+from rtrrl.gradients.base import GradientRule
+from rtrrl.types import Key, PyTree
+
+
+class Window(eqx.Module):
+    """The last steps as they were lived, oldest first."""
+
+    h: Float[Array, "window hidden k"]
+    x: Float[Array, "window inputs"]
+    length: Int[Array, ""]
+    """How many of them belong to this episode."""
+
+
+class TBPTT(GradientRule):
+    """The gradient of h through the last `window` steps; exact while the episode is shorter.
+
+    Each step is differentiated at the state that was lived through, not at one recomputed with
+    the present weights.
+    """
+
+    window: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self):
+        if self.window < 1:
+            raise ValueError(f"the window is {self.window} steps long: it must be 1 or more")
+
+    def init(self, cell: Cell, key: Key | None = None) -> Window:
+        """An empty window."""
+        del key
+        h = jnp.zeros((self.window, cell.hidden, cell.components))
+        return Window(h, jnp.zeros((self.window, cell.inputs)), jnp.zeros((), jnp.int32))
+
+    def step(self, cell: Cell, influence: Window, h: State, x: Input) -> tuple[State, Window]:
+        """Steps the cell and remembers what it read."""
+        length = jnp.minimum(influence.length + 1, self.window)
+        return cell(h, x), Window(_push(influence.h, h), _push(influence.x, x), length)
+
+    def pullback(self, cell: Cell, influence: Window, h_bar: State) -> PyTree:
+        """Walks the window backwards from h̄."""
+        learnt = recurrent_parameters(cell)
+
+        def backward(carry, lived):
+            h_bar, gradient = carry
+            h, x, inside = lived
+            _, vjp = jax.vjp(lambda p, h: eqx.combine(p, cell)(h, x), learnt, h)
+            # steps before the episode began have no part in it
+            theta_bar, h_bar = vjp(jnp.where(inside, h_bar, 0.0))
+            return (h_bar, jax.tree.map(jnp.add, gradient, theta_bar)), None
+
+        inside = jnp.arange(self.window) >= self.window - influence.length
+        start = (h_bar, jax.tree.map(jnp.zeros_like, learnt))
+        lived = (influence.h, influence.x, inside)
+        (_, gradient), _ = jax.lax.scan(backward, start, lived, reverse=True)
+        return gradient
+
+
+def _push(buffer: Float[Array, "window *item"], new: Float[Array, "*item"]) -> Array:
+    return jnp.concatenate([buffer[1:], new[None]])

@@ -1,0 +1,140 @@
+"""Running statistics of one stream."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.types import PyTree, Scalar
+
+Vector = Float[Array, "size"]
+
+
+class ObservationNormalizer(eqx.Module):
+    """Rescales observations by what has been seen."""
+
+    @abc.abstractmethod
+    def init(self, size: int) -> PyTree:
+        """The statistics before the first observation."""
+
+    @abc.abstractmethod
+    def update(self, statistics: PyTree, observation: Vector) -> PyTree:
+        """The statistics with one more observation."""
+
+    @abc.abstractmethod
+    def __call__(self, statistics: PyTree, observation: Vector) -> Vector:
+        """The observation rescaled."""
+
+
+class RawObservations(ObservationNormalizer):
+    """Observations as they come."""
+
+    def init(self, size: int) -> None:
+        """No statistics."""
+
+    def update(self, statistics: None, observation: Vector) -> None:
+        """No statistics."""
+
+    def __call__(self, statistics: None, observation: Vector) -> Vector:
+        """The observation."""
+        return observation
+
+
+class Moments(eqx.Module):
+    """Count, mean and sum of squared deviations (Welford 1962)."""
+
+    count: Scalar
+    mean: Float[Array, "..."]
+    squares: Float[Array, "..."]
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, ...]) -> "Moments":
+        """Nothing seen."""
+        return cls(jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape))
+
+    def including(self, value: Float[Array, "..."]) -> "Moments":
+        """With one more value."""
+        count = self.count + 1
+        ahead = value - self.mean
+        mean = self.mean + ahead / count
+        return Moments(count, mean, self.squares + ahead * (value - mean))
+
+    @property
+    def variance(self) -> Float[Array, "..."]:
+        """The sample variance; 1 until two values are seen."""
+        return jnp.where(self.count > 1, self.squares / jnp.maximum(self.count - 1, 1), 1.0)
+
+
+class RunningObservations(ObservationNormalizer):
+    """(o − mean) / √(variance + ε) by Welford's running moments."""
+
+    epsilon: float = 1e-8
+
+    def init(self, size: int) -> Moments:
+        """Nothing seen."""
+        return Moments.zeros((size,))
+
+    def update(self, statistics: Moments, observation: Vector) -> Moments:
+        """One more."""
+        return statistics.including(observation)
+
+    def __call__(self, statistics: Moments, observation: Vector) -> Vector:
+        """Centred and scaled."""
+        return (observation - statistics.mean) / jnp.sqrt(statistics.variance + self.epsilon)
+
+
+class RewardNormalizer(eqx.Module):
+    """Rescales rewards by what has been seen."""
+
+    @abc.abstractmethod
+    def init(self) -> PyTree:
+        """The statistics before the first reward."""
+
+    @abc.abstractmethod
+    def update(self, statistics: PyTree, reward: Scalar, discount: Scalar) -> PyTree:
+        """The statistics with one more reward; `discount` includes γ and is 0 at a terminal."""
+
+    @abc.abstractmethod
+    def __call__(self, statistics: PyTree, reward: Scalar) -> Scalar:
+        """The reward rescaled."""
+
+
+class RawRewards(RewardNormalizer):
+    """Rewards as they come."""
+
+    def init(self) -> None:
+        """No statistics."""
+
+    def update(self, statistics: None, reward: Scalar, discount: Scalar) -> None:
+        """No statistics."""
+
+    def __call__(self, statistics: None, reward: Scalar) -> Scalar:
+        """The reward."""
+        return reward
+
+
+class DiscountedSum(eqx.Module):
+    """The running discounted return u and its moments."""
+
+    u: Scalar
+    moments: Moments
+
+
+class ReturnScaledRewards(RewardNormalizer):
+    """r / √(Var(u) + ε) with u ← γ u + r, restarted after a terminal (Elsayed et al. 2024)."""
+
+    epsilon: float = 1e-8
+
+    def init(self) -> DiscountedSum:
+        """Nothing seen."""
+        return DiscountedSum(jnp.zeros(()), Moments.zeros(()))
+
+    def update(self, statistics: DiscountedSum, reward: Scalar, discount: Scalar) -> DiscountedSum:
+        """One more."""
+        u = discount * statistics.u + reward
+        return DiscountedSum(u, statistics.moments.including(u))
+
+    def __call__(self, statistics: DiscountedSum, reward: Scalar) -> Scalar:
+        """Scaled, never centred: the sign of a reward is its meaning."""
+        return reward / jnp.sqrt(statistics.moments.variance + self.epsilon)

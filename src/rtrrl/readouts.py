@@ -1,0 +1,86 @@
+"""Linear readouts of the features, and how their error reaches the recurrence."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.types import Fixed, Key, PyTree, parameters
+
+Features = Float[Array, "features"]
+Outputs = Float[Array, "outputs"]
+
+
+class Readout(eqx.Module):
+    """y = W [f; 1]."""
+
+    weight: eqx.AbstractVar[Float[Array, "outputs features+1"]]
+
+    def __call__(self, features: Features) -> Outputs:
+        """y = W [f; 1]."""
+        return self.weight[:, :-1] @ features + self.weight[:, -1]
+
+    def gradient(self, features: Features, y_bar: Outputs) -> PyTree:
+        """ȳᵀ ∂y/∂W = ȳ [f; 1]ᵀ, as a pytree of the readout's parameters."""
+        weight_bar = jnp.outer(y_bar, jnp.concatenate([features, jnp.ones(1, features.dtype)]))
+        return eqx.tree_at(lambda readout: readout.weight, parameters(self), weight_bar)
+
+    @abc.abstractmethod
+    def pullback(self, y_bar: Outputs) -> Features:
+        """What the features are told of ȳ."""
+
+
+class SymmetricReadout(Readout):
+    """f̄ = Wᵀ ȳ: backpropagation."""
+
+    weight: Float[Array, "outputs features+1"]
+
+    def pullback(self, y_bar: Outputs) -> Features:
+        """Through the readout's own weights."""
+        return y_bar @ self.weight[:, :-1]
+
+
+class RandomReadout(Readout):
+    """f̄ = B ȳ with a fixed random B: feedback alignment (Lillicrap et al. 2016; RTRRL §1)."""
+
+    weight: Float[Array, "outputs features+1"]
+    feedback: Fixed
+
+    def pullback(self, y_bar: Outputs) -> Features:
+        """Through the fixed random matrix."""
+        return y_bar @ self.feedback.value
+
+
+class Feedback(eqx.Module):
+    """Which kind of readout an agent is built with."""
+
+    @abc.abstractmethod
+    def readout(self, features: int, outputs: int, scale: float, key: Key) -> Readout:
+        """A readout with weights of standard deviation scale/√features and no bias."""
+
+
+class Symmetric(Feedback):
+    """Readouts that send errors back through their own weights."""
+
+    def readout(self, features: int, outputs: int, scale: float, key: Key) -> SymmetricReadout:
+        """Random weights."""
+        return SymmetricReadout(_weights(key, outputs, features, scale))
+
+
+class RandomFeedback(Feedback):
+    """Readouts that send errors back through a fixed random matrix."""
+
+    scale: float = 1.0
+
+    def readout(self, features: int, outputs: int, scale: float, key: Key) -> RandomReadout:
+        """Random weights and an independent random feedback."""
+        forward, backward = jax.random.split(key)
+        feedback = _weights(backward, outputs, features, self.scale)[:, :-1]
+        return RandomReadout(_weights(forward, outputs, features, scale), Fixed(feedback))
+
+
+def _weights(key: Key, outputs: int, features: int, scale: float) -> Array:
+    weight = jax.random.normal(key, (outputs, features)) * scale / features**0.5
+    return jnp.concatenate([weight, jnp.zeros((outputs, 1))], axis=1)

@@ -1,0 +1,36 @@
+"""What a value estimate is compared with. Time is in the names; unbatched."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.types import Scalar
+
+
+def td_error(r_t: Scalar, discount_t: Scalar, v_t: Scalar, v_tm1: Scalar) -> Scalar:
+    """δₜ = rₜ + γₜ v(sₜ) − v(sₜ₋₁), γₜ = 0 at a true terminal.
+
+    In the average-reward form `r_t` is the reward less its running mean, and γ is 1.
+    """
+    return r_t + discount_t * v_t - v_tm1
+
+
+def lambda_returns(
+    r_t: Float[Array, "time"],
+    discount_t: Float[Array, "time"],
+    v_t: Float[Array, "time"],
+    trace_decay: Scalar | float,
+) -> Float[Array, "time"]:
+    """Gₜ₋₁ = rₜ + γₜ ((1 − λ) v(sₜ) + λ Gₜ), with G = v after the last step.
+
+    >>> import jax.numpy as jnp
+    >>> lambda_returns(jnp.ones(3), jnp.array([1.0, 1.0, 0.0]), jnp.zeros(3), 1.0)
+    Array([3., 2., 1.], dtype=float32)
+    """
+
+    def backward(g, now):
+        r, discount, v = now
+        g = r + discount * ((1 - trace_decay) * v + trace_decay * g)
+        return g, g
+
+    return jax.lax.scan(backward, jnp.asarray(v_t)[-1], (r_t, discount_t, v_t), reverse=True)[1]

@@ -1,0 +1,379 @@
+"""A run on disk: one folder with what was asked, what was measured and what is needed to go on.
+
+    config.json           what was asked, and the versions that answered
+    metrics.jsonl         one row a chunk and seed
+    checkpoint.rtrrl      the whole state of the last finished chunk
+    result.json           best and final score of every seed
+    learning_curve.png
+
+A chunk is written in the order metrics, checkpoint. So a kill leaves at worst rows that the
+checkpoint knows nothing of, and `rewind` takes them away before the run goes on.
+"""
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from .checkpoints import read_meta, write_atomic
+from .errors import RunFolderError
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+CHECKPOINT = "checkpoint.rtrrl"
+RESULT = "result.json"
+CURVE = "learning_curve.png"
+
+_REQUIRED = {"task": str, "agent": str, "steps": int, "seeds": list}
+_PACKAGES = ("rtrrl", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnax")
+
+
+class Stop(StrEnum):
+    """Why a run came to an end."""
+
+    BUDGET = "budget"
+    PATIENCE = "patience"
+    INTERRUPT = "interrupt"
+    ERROR = "error"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to resume."""
+        return self in (Stop.BUDGET, Stop.PATIENCE)
+
+
+class Score(NamedTuple):
+    """One seed's evaluations in two numbers; NaN where nothing was evaluated."""
+
+    best: float
+    final: float
+
+
+def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int) -> Score:
+    """Best and final score of one seed: *the* definition of both.
+
+    `best` is the highest evaluation. `final` is the mean over the evaluations in the last tenth of
+    the steps run (at most `budget`), of the last three where fewer lie there, of all where there
+    are fewer than three. Evaluations that are None or not finite count as not taken.
+
+    >>> score([100, 200, 300, 400], [0.0, 4.0, 1.0, 1.0], budget=400)
+    Score(best=4.0, final=2.0)
+    """
+    at, values = np.asarray(steps), np.asarray(evaluations, np.float64)  # None becomes NaN
+    taken = np.isfinite(values)
+    if not taken.any():
+        return Score(math.nan, math.nan)
+    end = min(budget, at.max())
+    in_last_tenth = int(np.sum(10 * at[taken] > 9 * end))
+    values = values[taken]
+    return Score(float(values.max()), float(values[-max(in_last_tenth, 3) :].mean()))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run was asked, measured and came to.
+
+    `config` holds at least `task`, `agent` (its name), `steps` (the budget of each seed) and
+    `seeds`; `metrics` is one row a chunk and seed, as in `append_metrics`, in order of steps;
+    `steps_per_second` counts the steps of all seeds together. `stopped_by` is None for a run that
+    is still going or was killed; `folder` is None for a run that was never written.
+    """
+
+    config: dict
+    metrics: list[dict]
+    seeds: list[int]
+    steps_per_second: float
+    stopped_by: Stop | None = None
+    folder: Path | None = None
+
+    @property
+    def steps(self) -> int:
+        """The environment steps each seed has run."""
+        return max((row["step"] for row in self.metrics), default=0)
+
+    @property
+    def best(self) -> Float[np.ndarray, " seeds"]:
+        """The highest evaluation of every seed."""
+        return np.array([each.best for each in self._scores()])
+
+    @property
+    def final(self) -> Float[np.ndarray, " seeds"]:
+        """The mean evaluation of every seed over the last tenth of its steps (see `score`)."""
+        return np.array([each.final for each in self._scores()])
+
+    def evaluations(self, seed: int) -> tuple[list[int], list[float | None]]:
+        """The steps at which `seed` was evaluated or logged, and its evaluation return there."""
+        rows = [row for row in self.metrics if row["seed"] == seed]
+        return [row["step"] for row in rows], [row.get("evaluation") for row in rows]
+
+    def result(self) -> dict:
+        """The content of result.json."""
+        return {
+            "task": self.config["task"],
+            "agent": self.config["agent"],
+            "steps": self.steps,
+            "seeds": list(self.seeds),
+            "best": self.best.tolist(),
+            "final": self.final.tolist(),
+            "steps_per_second": self.steps_per_second,
+            "finished": self.stopped_by is not None and self.stopped_by.finished,
+            "stopped_by": self.stopped_by,
+        }
+
+    def plot(self, path: str | Path | None = None) -> "matplotlib.figure.Figure":
+        """Draw the learning curve, into `path` or else the run's folder, and return the figure.
+
+        The suffix of `path` names the format: .png, .svg or .pdf. A run without a folder is only
+        drawn when no path is given.
+        """
+        from .plots import learning_curve  # matplotlib takes half a second to import
+
+        if path is None and self.folder is not None:
+            path = self.folder / CURVE
+        return learning_curve([self], path)
+
+    def _scores(self) -> list[Score]:
+        return [score(*self.evaluations(seed), self.config["steps"]) for seed in self.seeds]
+
+
+def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
+    """Begin a run in `folder`, new or empty, by writing config.json with the versions added.
+
+    With `overwrite` a folder that holds a run is emptied first, of the files a run writes alone.
+
+    Raises `RunFolderError` where `folder` holds anything else, or cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = any(folder.iterdir())
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot make a run in {folder}: {error.strerror}; choose another --out"
+        ) from error
+    if occupied:
+        if not overwrite:
+            raise RunFolderError(
+                f"{folder} is not empty: choose another --out, continue it with --resume, or pass "
+                "--overwrite"
+            )
+        _check_is_run(folder)
+        # The checkpoint goes first: at no time does it lie beside a config that is not its own.
+        for name in (CHECKPOINT, METRICS, RESULT, CURVE):
+            (folder / name).unlink(missing_ok=True)
+        _remove_temporaries(folder)
+    # Infinity is written as such: it is a setting like any other, and Python reads it back.
+    text = json.dumps(config | {"versions": _versions()}, indent=2)
+    write_atomic(folder / CONFIG, text.encode() + b"\n")
+    return folder
+
+
+def append_metrics(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add `rows` to metrics.jsonl, each a mapping with at least `step` and `seed`.
+
+    `evaluation` is the return that scores and curves are made of, `seconds` the wall time of the
+    chunk (the same for all its seeds). What is not finite is written as null.
+    """
+    lines = "".join(_encode(row) + "\n" for row in rows)
+    path = Path(folder) / METRICS
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write {path}: {error.strerror}; free some space, then --resume the run"
+        ) from error
+
+
+def read_metrics(folder: str | Path) -> list[dict]:
+    """The rows of metrics.jsonl, less a last line that a kill left half written."""
+    path = Path(folder) / METRICS
+    if not path.exists():
+        return []
+    *lines, _half = path.read_bytes().split(b"\n")
+    return [_decode(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
+    """The config and the checkpoint's `meta` of a run that can go on; nothing is written.
+
+    Load the checkpoint next, then `rewind(folder, meta["step"])`, then go on.
+
+    Raises `RunFolderError` where there is no folder, no run in it, nothing left to do, or where
+    config, result, metrics or checkpoint are damaged.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    result = _read_result(folder)
+    if result.get("finished"):
+        raise RunFolderError(
+            f"{folder} is finished: it ended at step {result.get('steps')}, stopped by "
+            f"{result.get('stopped_by')}; to train for longer, start anew with more --steps"
+        )
+    if not (folder / CHECKPOINT).exists():
+        raise RunFolderError(
+            f"{folder} has no {CHECKPOINT}: the run ended before its first one; start it anew with "
+            "--overwrite"
+        )
+    meta = read_meta(folder / CHECKPOINT)
+    if not isinstance(meta.get("step"), int):
+        raise RunFolderError(
+            f"{folder / CHECKPOINT} is no checkpoint of a run: it does not say its step; start the "
+            "run anew with --overwrite"
+        )
+    read_metrics(folder)
+    return config, meta
+
+
+def rewind(folder: str | Path, step: int) -> list[dict]:
+    """Take `folder` back to its checkpoint at `step`; returns the rows of metrics up to there.
+
+    Gone are the rows after it, a half-written last one, the result of an interrupted run, and
+    what a killed write left behind.
+    """
+    folder = Path(folder)
+    rows = [row for row in read_metrics(folder) if row["step"] <= step]
+    write_atomic(folder / METRICS, "".join(_encode(row) + "\n" for row in rows).encode())
+    (folder / RESULT).unlink(missing_ok=True)
+    _remove_temporaries(folder)
+    return rows
+
+
+def save_result(run: Run) -> None:
+    """Write result.json into the run's folder, if it has one."""
+    if run.folder is not None:
+        text = json.dumps(_plain(run.result()), indent=2, allow_nan=False)
+        write_atomic(run.folder / RESULT, text.encode() + b"\n")
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read a run from its folder, finished or not.
+
+    Raises `RunFolderError` where there is no run, or where one of its files is damaged.
+    """
+    folder = Path(folder)
+    config, result, metrics = _read_config(folder), _read_result(folder), read_metrics(folder)
+    speed, stopped_by = result.get("steps_per_second"), result.get("stopped_by")
+    return Run(
+        config=config,
+        metrics=metrics,
+        seeds=config["seeds"],
+        steps_per_second=_speed(metrics) if speed is None else speed,
+        stopped_by=None if stopped_by is None else Stop(stopped_by),
+        folder=folder,
+    )
+
+
+def _speed(metrics: list[dict]) -> float:
+    """Steps of all seeds per second; a chunk's time stands in the row of every seed."""
+    seconds = sum({row["step"]: row.get("seconds") or 0.0 for row in metrics}.values())
+    last = {row["seed"]: row["step"] for row in metrics}
+    return sum(last.values()) / seconds if seconds else math.nan
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return packages | {"python": platform.python_version(), "platform": platform.platform()}
+
+
+def _check_is_run(folder: Path) -> None:
+    """Only what is surely a run may be overwritten: other programs have a config.json too."""
+    path = folder / CONFIG
+    config = _read_json(path) if path.exists() else {}
+    if "rtrrl" not in config.get("versions", {}):
+        raise RunFolderError(
+            f"{folder} is not empty and holds no run of rtrrl, so --overwrite does not touch it: "
+            "choose another --out"
+        )
+
+
+def _read_config(folder: Path) -> dict:
+    if not folder.is_dir():
+        raise RunFolderError(f"no run at {folder}: there is no such folder; check the path")
+    path = folder / CONFIG
+    if not path.exists():
+        raise RunFolderError(
+            f"{folder} is no run: it has no {CONFIG}; give a folder that `rtrrl train --out` wrote"
+        )
+    config = _read_json(path)
+    for name, kind in _REQUIRED.items():
+        if not isinstance(config.get(name), kind):
+            raise RunFolderError(
+                f"{path} is no config of a run: {name!r} should be of type {kind.__name__}; give a "
+                "folder that `rtrrl train --out` wrote"
+            )
+    return config
+
+
+def _read_result(folder: Path) -> dict:
+    """What result.json says; nothing, where the run still goes on or was killed."""
+    path = folder / RESULT
+    result = _read_json(path) if path.exists() else {}
+    if result.get("stopped_by") not in (None, *Stop):
+        raise RunFolderError(
+            f"{path} is damaged: stopped_by is {result['stopped_by']!r}, expected one of "
+            f"{', '.join(Stop)}; delete it to go on without"
+        )
+    return result
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{path} is damaged: it cannot be read as JSON ({error}); restore it from a copy"
+        ) from error
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{path} is damaged: it holds no JSON object; restore it from a copy")
+    return content
+
+
+def _decode(path: Path, number: int, line: bytes) -> dict:
+    try:
+        row = json.loads(line)
+        if isinstance(row["step"], int) and isinstance(row["seed"], int):
+            return row
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise RunFolderError(
+        f"{path} is damaged: line {number} is no row of metrics with a step and a seed; restore it "
+        "from a copy, or delete that line"
+    )
+
+
+def _encode(row: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(row), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it: arrays as numbers and lists, None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _remove_temporaries(folder: Path) -> None:
+    for name in (CONFIG, METRICS, CHECKPOINT, RESULT, CURVE):
+        for leftover in folder.glob(f".{name}.*.tmp"):
+            leftover.unlink()

@@ -1,0 +1,107 @@
+"""The compiled loop: agents and their worlds, many seeds side by side."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from rtrrl.agents import Agent
+from rtrrl.environments import Environment
+from rtrrl.types import Key, PyTree, Scalar
+
+
+class Tally(eqx.Module):
+    """What one seed lived through since the tally was last cleared."""
+
+    returns: Scalar
+    """The sum of the returns of the episodes that ended."""
+    episodes: Int[Array, ""]
+    squared_td_error: Scalar
+    entropy: Scalar
+    steps: Int[Array, ""]
+
+    @classmethod
+    def empty(cls) -> "Tally":
+        """Nothing yet."""
+        zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
+        return cls(zero, none, zero, zero, none)
+
+
+class Life(eqx.Module):
+    """One seed: an agent in its world, in the middle of an episode."""
+
+    agent: PyTree
+    world: PyTree
+    action: Array
+    episode_return: Scalar
+    key: Key
+    steps: Int[Array, ""]
+    broken: Int[Array, ""]
+    """The first step at which the world gave a number that is not finite; −1 while none."""
+    tally: Tally
+
+
+def birth(agent: Agent, environment: Environment, key: Key) -> Life:
+    """A newborn agent at the start of its first episode."""
+    agent_key, start_key, life_key = jax.random.split(key, 3)
+    world, observation = environment.reset(start_key)
+    state, action = agent.begin(agent.init(agent_key), observation)
+    zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
+    broken = jnp.where(jnp.isfinite(observation).all(), -1, 0).astype(jnp.int32)
+    return Life(state, world, action, zero, life_key, none, broken, Tally.empty())
+
+
+def live(agent: Agent, environment: Environment, lives: Life, steps: Int[Array, ""]) -> Life:
+    """`steps` steps of every seed; arrays among the agent's settings have one entry per seed."""
+    one_step = eqx.filter_vmap(_step, in_axes=(eqx.if_array(0), None, 0))
+    restart = eqx.filter_vmap(_restart_if, in_axes=(eqx.if_array(0), None, 0, 0))
+
+    def turn(_, lives: Life) -> Life:
+        lives, last = one_step(agent, environment, lives)
+        # one branch for all seeds: while none has ended, nothing of a new episode is computed
+        return jax.lax.cond(
+            last.any(), lambda lives: restart(agent, environment, lives, last), lambda x: x, lives
+        )
+
+    return jax.lax.fori_loop(0, steps, turn, lives)
+
+
+def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Bool[Array, ""]]:
+    """The world answers, the agent learns and acts."""
+    key = jax.random.fold_in(life.key, 2 * life.steps)
+    world, seen = environment.step(key, life.world, life.action)
+    state, action, info = agent.step(life.agent, seen.observation, seen.reward, seen.discount)
+    finite = jnp.isfinite(seen.reward) & jnp.isfinite(seen.observation).all()
+    earned = life.episode_return + seen.reward
+    tally = Tally(
+        returns=life.tally.returns + jnp.where(seen.last, earned, 0.0),
+        episodes=life.tally.episodes + seen.last,
+        squared_td_error=life.tally.squared_td_error + info.td_error**2,
+        entropy=life.tally.entropy + info.entropy,
+        steps=life.tally.steps + 1,
+    )
+    life = Life(
+        agent=state,
+        world=world,
+        action=action,
+        episode_return=jnp.where(seen.last, 0.0, earned),
+        key=life.key,
+        steps=life.steps + 1,
+        broken=jnp.where(finite | (life.broken >= 0), life.broken, life.steps),
+        tally=tally,
+    )
+    return life, seen.last
+
+
+def _restart_if(
+    agent: Agent, environment: Environment, life: Life, last: Bool[Array, ""]
+) -> Life:
+    """The next episode's beginning where the last one is over."""
+    world, observation = environment.reset(jax.random.fold_in(life.key, 2 * life.steps + 1))
+    state, action = agent.begin(life.agent, observation)
+    begun = eqx.tree_at(
+        lambda life: (life.agent, life.world, life.action), life, (state, world, action)
+    )
+    return jax.tree.map(lambda new, old: jnp.where(last, new, old), begun, life)

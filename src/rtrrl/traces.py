@@ -1,0 +1,49 @@
+"""Eligibility traces: how a gradient is remembered until its consequence arrives."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from rtrrl.types import PyTree, Scalar
+
+
+class Trace(eqx.Module):
+    """e' = f(e, ∇, γλ), over the whole parameter vector of one group."""
+
+    @abc.abstractmethod
+    def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
+        """The next trace; `decay` is γλ."""
+
+
+class Accumulating(Trace):
+    """e' = γλ e + ∇ (RTRRL §1)."""
+
+    def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
+        """γλ e + ∇."""
+        return jax.tree.map(lambda e, g: decay * e + g, trace, gradient)
+
+
+class Replacing(Trace):
+    """e' = ∇ where it is not zero, else γλ e (Singh & Sutton 1996)."""
+
+    def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
+        """∇ or γλ e."""
+        return jax.tree.map(lambda e, g: jnp.where(g == 0, decay * e, g), trace, gradient)
+
+
+class Dutch(Trace):
+    """e' = γλ e + (1 − α γλ e·∇) ∇ (van Seijen et al. 2016).
+
+    The product e·∇ runs over the whole parameter vector. `step_size` is the α of the update
+    that uses the trace, which must not be multiplied in again here.
+    """
+
+    step_size: float = 1e-3
+
+    def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
+        """γλ e + (1 − α γλ e·∇) ∇."""
+        products = jax.tree.map(jnp.vdot, trace, gradient)
+        overlap = self.step_size * decay * sum(jax.tree.leaves(products))
+        return jax.tree.map(lambda e, g: decay * e + (1 - overlap) * g, trace, gradient)

@@ -1,0 +1,117 @@
+"""From δ and traces to a change of parameters."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from rtrrl.types import PyTree, Scalar, parameters
+
+
+class Groups(eqx.Module):
+    """One thing for each parameter group of an actor-critic on a recurrent state."""
+
+    actor: PyTree
+    critic: PyTree
+    cell: PyTree
+
+
+class Update(eqx.Module):
+    """How parameters change after a TD error."""
+
+    @abc.abstractmethod
+    def init(self, groups: Groups) -> PyTree:
+        """The optimizer's state for these parameters."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, state: PyTree, groups: Groups, delta: Scalar, traces: Groups, bonus: Groups
+    ) -> tuple[Groups, PyTree]:
+        """Ascends δ·trace + bonus: the new parameters and optimizer state."""
+
+
+class OptaxUpdate(Update):
+    """Any optax transformation, one for each group, of the ascent direction δ e + bonus."""
+
+    @abc.abstractmethod
+    def transformation(self) -> optax.GradientTransformation:
+        """What maps gradients, a `Groups`, to parameter changes."""
+
+    def init(self, groups: Groups) -> PyTree:
+        """The transformation's own state."""
+        return self.transformation().init(parameters(groups))
+
+    def __call__(
+        self, state: PyTree, groups: Groups, delta: Scalar, traces: Groups, bonus: Groups
+    ) -> tuple[Groups, PyTree]:
+        """One step of the transformation; optax descends, so the direction is negated."""
+        descent = jax.tree.map(lambda e, b: -(delta * e + b), traces, bonus)
+        change, state = self.transformation().update(descent, state, parameters(groups))
+        return eqx.apply_updates(groups, change), state
+
+
+class Adam(OptaxUpdate):
+    """Adam after clipping the norm over all parameters together (RTRRL, appendix).
+
+    `learning_rate` is α_C; the actor's and the recurrence's are multiples of it.
+    """
+
+    learning_rate: float = 1e-3
+    actor_multiple: float = 1.0
+    recurrent_multiple: float = 1.0
+    clip: float = 1.0
+    b1: float = 0.9
+    b2: float = 0.999
+    epsilon: float = 1e-8
+
+    def transformation(self) -> optax.GradientTransformation:
+        """Clip, then Adam, then the step size of each group."""
+        multiples = Groups(self.actor_multiple, 1.0, self.recurrent_multiple)
+
+        def rescale(updates: Groups, _: PyTree = None) -> Groups:
+            return jax.tree.map(
+                lambda multiple, group: jax.tree.map(
+                    lambda u: -self.learning_rate * multiple * u, group
+                ),
+                multiples,
+                updates,
+            )
+
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip),
+            optax.scale_by_adam(self.b1, self.b2, self.epsilon),
+            optax.stateless(rescale),
+        )
+
+
+class PerGroup(OptaxUpdate):
+    """A transformation of your own for each of actor, critic and cell."""
+
+    actor: optax.GradientTransformation
+    critic: optax.GradientTransformation
+    cell: optax.GradientTransformation
+
+    def transformation(self) -> optax.GradientTransformation:
+        """Each group's own."""
+        rules = Groups(self.actor, self.critic, self.cell)
+        kinds = ("actor", "critic", "cell")
+
+        def init(groups: Groups) -> tuple[PyTree, ...]:
+            return tuple(getattr(rules, kind).init(getattr(groups, kind)) for kind in kinds)
+
+        def update(updates: Groups, state: tuple[PyTree, ...], groups: Groups):
+            pairs = [
+                getattr(rules, kind).update(getattr(updates, kind), own, getattr(groups, kind))
+                for kind, own in zip(kinds, state, strict=True)
+            ]
+            changes, states = zip(*pairs, strict=True)
+            return Groups(*changes), states
+
+        return optax.GradientTransformation(init, update)
+
+
+def zeros_like(groups: Groups) -> Groups:
+    """Zeros in the place of every parameter."""
+    return jax.tree.map(jnp.zeros_like, parameters(groups))
