@@ -138,3 +138,14 @@ class ReturnScaledRewards(RewardNormalizer):
     def __call__(self, statistics: DiscountedSum, reward: Scalar) -> Scalar:
         """Scaled, never centred: the sign of a reward is its meaning."""
         return reward / jnp.sqrt(statistics.moments.variance + self.epsilon)
+
+
+OBSERVATION_NORMALIZERS: dict[str, ObservationNormalizer] = {
+    "raw": RawObservations(),
+    "normalized": RunningObservations(),
+}
+REWARD_NORMALIZERS: dict[str, RewardNormalizer] = {
+    "raw": RawRewards(),
+    "scaled": ReturnScaledRewards(),
+}
+"""Both by the names that the command line knows."""

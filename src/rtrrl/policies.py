@@ -20,10 +20,15 @@ Action = Shaped[Array, "..."]
 class Policy(eqx.Module):
     """A family of distributions π(a | y) with parameters y, the actor's outputs."""
 
-    outputs: eqx.AbstractVar[int]
-    """How many numbers parametrise the distribution."""
-    action_size: eqx.AbstractVar[int]
-    """The length of `encode(action)`."""
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """How many numbers parametrise the distribution."""
+
+    @property
+    @abc.abstractmethod
+    def action_size(self) -> int:
+        """The length of `encode(action)`."""
 
     @abc.abstractmethod
     def sample(self, key: Key, y: Outputs) -> Action:
@@ -66,12 +71,17 @@ class Policy(eqx.Module):
 class Categorical(Policy):
     """π(a | y) = softmax(y)ₐ."""
 
-    outputs: int = eqx.field(static=True)
+    actions: int = eqx.field(static=True)
+
+    @property
+    def outputs(self) -> int:
+        """One logit per action."""
+        return self.actions
 
     @property
     def action_size(self) -> int:
         """One-hot."""
-        return self.outputs
+        return self.actions
 
     def sample(self, key: Key, y: Outputs) -> Int[Array, ""]:
         """By the Gumbel trick."""
@@ -92,7 +102,7 @@ class Categorical(Policy):
 
     def encode(self, action: Int[Array, ""]) -> Float[Array, "action_size"]:
         """One-hot."""
-        return jax.nn.one_hot(action, self.outputs)
+        return jax.nn.one_hot(action, self.actions)
 
     def admissible(self, action: Int[Array, ""]) -> Int[Array, ""]:
         """The action itself."""
@@ -101,7 +111,7 @@ class Categorical(Policy):
     @property
     def no_action(self) -> Int[Array, ""]:
         """Zero."""
-        return jnp.argmax(jnp.zeros(self.outputs))
+        return jnp.argmax(jnp.zeros(self.actions))
 
 
 class Gaussian(Policy):

@@ -16,7 +16,7 @@ Outputs = Float[Array, "outputs"]
 class Readout(eqx.Module):
     """y = W [f; 1]."""
 
-    weight: eqx.AbstractVar[Float[Array, "outputs features+1"]]
+    weight: eqx.AbstractVar[Float[Array, "outputs columns"]]
 
     def __call__(self, features: Features) -> Outputs:
         """y = W [f; 1]."""
@@ -35,7 +35,7 @@ class Readout(eqx.Module):
 class SymmetricReadout(Readout):
     """f̄ = Wᵀ ȳ: backpropagation."""
 
-    weight: Float[Array, "outputs features+1"]
+    weight: Float[Array, "outputs columns"]
 
     def pullback(self, y_bar: Outputs) -> Features:
         """Through the readout's own weights."""
@@ -45,7 +45,7 @@ class SymmetricReadout(Readout):
 class RandomReadout(Readout):
     """f̄ = B ȳ with a fixed random B: feedback alignment (Lillicrap et al. 2016; RTRRL §1)."""
 
-    weight: Float[Array, "outputs features+1"]
+    weight: Float[Array, "outputs columns"]
     feedback: Fixed
 
     def pullback(self, y_bar: Outputs) -> Features:
@@ -79,6 +79,10 @@ class RandomFeedback(Feedback):
         forward, backward = jax.random.split(key)
         feedback = _weights(backward, outputs, features, self.scale)[:, :-1]
         return RandomReadout(_weights(forward, outputs, features, scale), Fixed(feedback))
+
+
+FEEDBACKS: dict[str, Feedback] = {"symmetric": Symmetric(), "random": RandomFeedback()}
+"""By the names that the command line knows."""
 
 
 def _weights(key: Key, outputs: int, features: int, scale: float) -> Array:

@@ -88,7 +88,8 @@ class Run:
     `config` holds at least `task`, `agent` (its name), `steps` (the budget of each seed) and
     `seeds`; `metrics` is one row a chunk and seed, as in `append_metrics`, in order of steps;
     `steps_per_second` counts the steps of all seeds together. `stopped_by` is None for a run that
-    is still going or was killed; `folder` is None for a run that was never written.
+    is still going or was killed; `folder` is None for a run that was never written. `states` holds
+    the agents as they ended, along a leading axis of seeds, where they are in memory.
     """
 
     config: dict
@@ -97,6 +98,7 @@ class Run:
     steps_per_second: float
     stopped_by: Stop | None = None
     folder: Path | None = None
+    states: Any = None
 
     @property
     def steps(self) -> int:

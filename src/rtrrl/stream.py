@@ -1,11 +1,9 @@
 """The compiled loop: agents and their worlds, many seeds side by side."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment
@@ -95,9 +93,7 @@ def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Boo
     return life, seen.last
 
 
-def _restart_if(
-    agent: Agent, environment: Environment, life: Life, last: Bool[Array, ""]
-) -> Life:
+def _restart_if(agent: Agent, environment: Environment, life: Life, last: Bool[Array, ""]) -> Life:
     """The next episode's beginning where the last one is over."""
     world, observation = environment.reset(jax.random.fold_in(life.key, 2 * life.steps + 1))
     state, action = agent.begin(life.agent, observation)

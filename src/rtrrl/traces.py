@@ -47,3 +47,11 @@ class Dutch(Trace):
         products = jax.tree.map(jnp.vdot, trace, gradient)
         overlap = self.step_size * decay * sum(jax.tree.leaves(products))
         return jax.tree.map(lambda e, g: decay * e + (1 - overlap) * g, trace, gradient)
+
+
+TRACES: dict[str, Trace] = {
+    "accumulating": Accumulating(),
+    "replacing": Replacing(),
+    "dutch": Dutch(),
+}
+"""By the names that the command line knows."""

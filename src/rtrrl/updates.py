@@ -70,7 +70,7 @@ class Adam(OptaxUpdate):
         """Clip, then Adam, then the step size of each group."""
         multiples = Groups(self.actor_multiple, 1.0, self.recurrent_multiple)
 
-        def rescale(updates: Groups, _: PyTree = None) -> Groups:
+        def rescale(updates: PyTree, _: PyTree = None) -> PyTree:
             return jax.tree.map(
                 lambda multiple, group: jax.tree.map(
                     lambda u: -self.learning_rate * multiple * u, group
@@ -98,12 +98,12 @@ class PerGroup(OptaxUpdate):
         rules = Groups(self.actor, self.critic, self.cell)
         kinds = ("actor", "critic", "cell")
 
-        def init(groups: Groups) -> tuple[PyTree, ...]:
-            return tuple(getattr(rules, kind).init(getattr(groups, kind)) for kind in kinds)
+        def init(params: PyTree) -> PyTree:
+            return tuple(getattr(rules, kind).init(getattr(params, kind)) for kind in kinds)
 
-        def update(updates: Groups, state: tuple[PyTree, ...], groups: Groups):
+        def update(updates: PyTree, state: PyTree, params: PyTree = None) -> PyTree:
             pairs = [
-                getattr(rules, kind).update(getattr(updates, kind), own, getattr(groups, kind))
+                getattr(rules, kind).update(getattr(updates, kind), own, getattr(params, kind))
                 for kind, own in zip(kinds, state, strict=True)
             ]
             changes, states = zip(*pairs, strict=True)

@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Callable
 
 import jax
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 
 
-def _play(env, policy, steps, seed=0):
+@functools.cache
+def _episode(env, policy, steps):
     def step(carry, time):
         state, observation, memory, key = carry
         key, key_step = jax.random.split(key)
@@ -21,6 +23,11 @@ def _play(env, policy, steps, seed=0):
         carry = (state, first, jnp.zeros((), jnp.int32), key)
         return first, jax.lax.scan(step, carry, jnp.arange(steps))[1]
 
+    return episode
+
+
+def _play(env, policy, steps, seed=0):
+    episode = _episode(env, policy, steps)
     first, timesteps = jax.tree.map(np.asarray, episode(jax.random.key(seed)))
     assert timesteps.last.any(), f"no end within {steps} steps"
     length = int(timesteps.last.argmax()) + 1

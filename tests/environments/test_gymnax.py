@@ -7,7 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.environments import Box, Discrete, Gymnax, Masked, TruncationAsTermination, make
+from rtrrl.environments import (
+    Box,
+    Discrete,
+    Gymnax,
+    Masked,
+    TruncationAsTermination,
+    Wrapper,
+    make,
+    tasks,
+)
 from rtrrl.errors import RtrrlError, UnknownNameError
 
 
@@ -22,11 +31,38 @@ def balance(time, observation, memory):
     return (angle + 0.3 * spin + 0.02 * x + 0.05 * v > 0).astype(jnp.int32), memory
 
 
-@pytest.mark.parametrize(
-    "id", ["DeepSea-bsuite", "Catch-bsuite", "Acrobot-v1", "CartPole-v1", "MemoryChain-bsuite"]
-)
+def adapter(env):
+    """The adapter inside the wrappers, None if there is none."""
+    while isinstance(env, Wrapper):
+        env = env.env
+    return env if isinstance(env, Gymnax) else None
+
+
+DRAWS_IN_VAIN = ("DeepSea-bsuite", "Catch-bsuite", "Acrobot-v1")
+CALLED_CERTAIN = {
+    env.id: env
+    for env in (adapter(make(info.example)) for info in tasks())
+    if env is not None and not env.random
+}
+
+
+@pytest.mark.parametrize("id", sorted(set(CALLED_CERTAIN) - set(DRAWS_IN_VAIN)))
+def test_worlds_called_certain_never_look_at_the_key(id):
+    """What `random=False` promises of most worlds that the registry declares so."""
+    world, params = gymnax.make(id)
+    action = world.action_space(params).sample(jax.random.key(0))
+    _, state = world.reset_env(jax.random.key(0), params)
+    step = jax.make_jaxpr(lambda key: world.step_env(key, state, action, params))
+    jaxpr = step(jax.random.key(0)).jaxpr
+    (key,) = jaxpr.invars
+    assert jaxpr.eqns
+    assert not any(key is read for equation in jaxpr.eqns for read in equation.invars)
+
+
+@pytest.mark.parametrize("id", DRAWS_IN_VAIN)
 def test_drawing_nothing_changes_nothing(id):
-    """What `random=False` promises of the worlds that the registry declares so."""
+    """What `random=False` promises of the rest, which draw and do not use it."""
+    assert id in CALLED_CERTAIN
     world, params = gymnax.make(id)
     env = Gymnax(id, random=False)
     key = jax.random.key(5)
@@ -175,9 +211,9 @@ def test_errors_are_one_line():
     with pytest.raises(UnknownNameError, match="did you mean CartPole-v1") as error:
         Gymnax("CartPol-v1")
     assert "\n" not in str(error.value)
-    with pytest.raises(RtrrlError, match="gymnax world 'CartPole-v1'.*gravy"):
+    with pytest.raises(RtrrlError, match=r"gymnax world 'CartPole-v1'.*gravy"):
         Gymnax("CartPole-v1", params={"gravy": 1.0})
-    with pytest.raises(RtrrlError, match="gymnax world 'CartPole-v1'.*rows"):
+    with pytest.raises(RtrrlError, match=r"gymnax world 'CartPole-v1'.*rows"):
         Gymnax("CartPole-v1", options={"rows": 1})
     with pytest.raises(RtrrlError, match="Flattened first"):
         Masked(Gymnax("Catch-bsuite"), (0,))
@@ -189,3 +225,15 @@ def test_gymnax_is_imported_only_when_a_world_is_built():
         "assert 'gymnax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["MetaMaze", "DiscountingChain", "GaussianBandit"])
+def test_a_world_is_the_same_under_x64(play, name):
+    """gymnax itself fails there: its selects mix dtypes."""
+    policy = lambda time, observation, memory: (time.astype(jnp.int32) % 2, memory)  # noqa: E731
+    narrow = play(make(name), policy, 200)
+    with jax.enable_x64(True):
+        wide = play(make(name), lambda *args: policy(*args), 200)
+    for a, b in zip(narrow, wide, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-6)

@@ -90,16 +90,16 @@ def answer(shift):
 
 @pytest.mark.parametrize(("cues", "delay"), [(2, 0), (2, 5), (4, 16)])
 def test_recall_is_answered_at_the_query(play, cues, delay):
-    env = DelayedRecall(delay, cues)
+    env, right, wrong = DelayedRecall(delay, cues), answer(0), answer(1)
     for seed in range(4):
-        seen, rewards, discounts, _ = play(env, answer(0), delay + 5, seed)
+        seen, rewards, discounts, _ = play(env, right, delay + 5, seed)
         assert len(rewards) == delay + 2
         assert rewards.sum() == rewards[-1] == 1
         assert discounts[-1] == 0
         assert seen[0, :-2].sum() == seen[0, -2] == 1
         assert seen[delay + 1, -1] == 1
         assert seen.sum() == 3  # the cue and its flag, the query's flag, and nothing else
-        assert play(env, answer(1), delay + 5, seed)[1].sum() == -1
+        assert play(env, wrong, delay + 5, seed)[1].sum() == -1
 
 
 def test_distraction_fills_the_wait_and_nothing_else(play):
@@ -149,7 +149,7 @@ def test_one_step_reward_is_for_the_contexts_own_action():
 
 
 def test_truncated_value_is_as_stated():
-    """The two values are the fixed points of TD(0) with the discounts the world gives, and without."""
+    """The fixed points of TD(0) with the discounts the world gives, and with 0 at each end."""
     env, gamma = TruncatedValue(steps=4), 0.9
     first, steps = follow(env, [0] * 4)
     assert {tuple(s.observation.tolist()) for s in steps} == {tuple(first.tolist())} == {(1.0,)}

@@ -1,6 +1,7 @@
 """Agents, one algorithm a file."""
 
 from rtrrl.agents.base import Agent, Info
+from rtrrl.agents.random import Random
 from rtrrl.agents.rtrrl import RTRRL, FrozenRTRRL, RTRRLState
 
-__all__ = ["RTRRL", "Agent", "FrozenRTRRL", "Info", "RTRRLState"]
+__all__ = ["RTRRL", "Agent", "FrozenRTRRL", "Info", "RTRRLState", "Random"]

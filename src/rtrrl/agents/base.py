@@ -4,7 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Shaped
 
 from rtrrl.environments import Environment, make
 from rtrrl.environments.spaces import Box, Space

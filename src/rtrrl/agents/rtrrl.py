@@ -15,7 +15,6 @@ from rtrrl.normalizers import (
     ObservationNormalizer,
     RawObservations,
     RawRewards,
-    ReturnScaledRewards,
     RewardNormalizer,
 )
 from rtrrl.policies import Policy, policy_for
@@ -210,9 +209,7 @@ class RTRRL(Agent):
         def through_cell(features_bar: Array) -> PyTree:
             """Ĵᵀ h̄ for the recurrence, the immediate gradient for what only shapes features."""
             immediate, h_bar = features_vjp(features_bar)
-            return eqx.combine(
-                self.rule.pullback(theta.cell, state.influence, h_bar), immediate
-            )
+            return eqx.combine(self.rule.pullback(theta.cell, state.influence, h_bar), immediate)
 
         y = theta.actor(features)
         one = jnp.ones(1, y.dtype)

@@ -18,6 +18,14 @@ RECIPES: dict[str, Recipe] = {
 }
 """The cells by the names that the command line knows."""
 
+WIRINGS: dict[str, Wiring] = {
+    "full": FullyConnected(),
+    "sparse": SparseRandom(),
+    "diagonal": Diagonal(),
+    "ncp": NCP(),
+}
+"""The wirings of a CT-RNN, likewise."""
+
 __all__ = [
     "CTRNN",
     "GRU",
@@ -25,6 +33,7 @@ __all__ = [
     "NCP",
     "RECIPES",
     "RTU",
+    "WIRINGS",
     "CTRNNRecipe",
     "Cell",
     "Diagonal",

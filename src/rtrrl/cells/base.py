@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import equinox as eqx
@@ -90,13 +91,13 @@ class LeakyCell(Cell):
 class Recipe(eqx.Module):
     """How to build a cell once the number of inputs is known: the settings of an agent's cell."""
 
-    cell: ClassVar[type[Cell]]
+    cell: ClassVar[Callable[..., Cell]]
     hidden: int = 32
 
     def __call__(self, inputs: int, key: Key) -> Cell:
         """The cell, freshly initialised."""
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return self.cell(inputs, key=key, **settings)
+        return type(self).cell(inputs, key=key, **settings)
 
 
 def recurrent_parameters(cell: Cell) -> PyTree:

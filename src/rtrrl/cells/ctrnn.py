@@ -1,5 +1,6 @@
 """The continuous-time recurrent network of the paper."""
 
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import equinox as eqx
@@ -27,7 +28,7 @@ class CTRNN(LeakyCell):
     (4, 1)
     """
 
-    weight: Float[Array, "hidden inputs+hidden+1"]
+    weight: Float[Array, "hidden columns"]
     tau: Float[Array, "hidden"]
     mask: Mask
     inputs: int = eqx.field(static=True)
@@ -78,6 +79,6 @@ class CTRNN(LeakyCell):
 class CTRNNRecipe(Recipe):
     """Settings of a CT-RNN."""
 
-    cell: ClassVar[type[Cell]] = CTRNN
+    cell: ClassVar[Callable[..., Cell]] = CTRNN
     dt: float = 1.0
     wiring: Wiring = FullyConnected()

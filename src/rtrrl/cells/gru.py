@@ -1,5 +1,6 @@
 """The gated recurrent unit, with the reset gate after the product."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -19,7 +20,7 @@ class GRU(Cell):
     the update gate (0), the reset gate (1) and the candidate (2) over [x; h; 1].
     """
 
-    weight: Float[Array, "hidden 3 inputs+hidden+1"]
+    weight: Float[Array, "hidden 3 columns"]
     recurrent_bias: Float[Array, "hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
@@ -44,4 +45,4 @@ class GRU(Cell):
 class GRURecipe(Recipe):
     """Settings of a GRU."""
 
-    cell: ClassVar[type[Cell]] = GRU
+    cell: ClassVar[Callable[..., Cell]] = GRU

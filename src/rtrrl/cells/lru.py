@@ -1,6 +1,7 @@
 """The linear recurrent unit."""
 
 import math
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import equinox as eqx
@@ -80,7 +81,7 @@ class LRU(Cell):
 class LRURecipe(Recipe):
     """Settings of an LRU."""
 
-    cell: ClassVar[type[Cell]] = LRU
+    cell: ClassVar[Callable[..., Cell]] = LRU
     r_min: float = 0.0
     r_max: float = 1.0
     max_phase: float = 2 * math.pi

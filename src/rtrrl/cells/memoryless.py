@@ -1,5 +1,6 @@
 """No recurrence: what is left of the agent is linear TD(λ)."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -16,7 +17,7 @@ class Memoryless(Cell):
     With it the agent is the paper's linear TD(λ) baseline.
     """
 
-    weight: Float[Array, "hidden inputs+1"]
+    weight: Float[Array, "hidden columns"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
 
@@ -38,4 +39,4 @@ class Memoryless(Cell):
 class MemorylessRecipe(Recipe):
     """Settings of the memoryless cell."""
 
-    cell: ClassVar[type[Cell]] = Memoryless
+    cell: ClassVar[Callable[..., Cell]] = Memoryless

@@ -1,6 +1,7 @@
 """Recurrent trace units: complex diagonal recurrences with exact, cheap RTRL."""
 
 import math
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import equinox as eqx
@@ -83,7 +84,7 @@ class NonlinearRTU(RTU):
 class RTURecipe(Recipe):
     """Settings of an RTU."""
 
-    cell: ClassVar[type[Cell]] = RTU
+    cell: ClassVar[Callable[..., Cell]] = RTU
     r_min: float = 0.0
     r_max: float = 1.0
     max_phase: float = 2 * math.pi
@@ -92,7 +93,7 @@ class RTURecipe(Recipe):
 class NonlinearRTURecipe(RTURecipe):
     """Settings of a nonlinear RTU."""
 
-    cell: ClassVar[type[Cell]] = NonlinearRTU
+    cell: ClassVar[Callable[..., Cell]] = NonlinearRTU
 
 
 def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:

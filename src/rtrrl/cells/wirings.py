@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool
 
 from rtrrl.types import Key
 
-Mask = Bool[Array, "hidden inputs+hidden+1"]
+Mask = Bool[Array, "hidden columns"]
 
 
 class Wiring(eqx.Module):
@@ -47,7 +47,9 @@ class Diagonal(Wiring):
     def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
         """[1 | I | 1]."""
         del key
-        return _with_bias(jnp.concatenate([jnp.ones((hidden, inputs), bool), jnp.eye(hidden, dtype=bool)], 1))
+        return _with_bias(
+            jnp.concatenate([jnp.ones((hidden, inputs), bool), jnp.eye(hidden, dtype=bool)], 1)
+        )
 
 
 class NCP(Wiring):
@@ -63,7 +65,9 @@ class NCP(Wiring):
     def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
         """Random synapses inside the allowed blocks."""
         inter, command = hidden // 2, hidden // 4
-        layer = jnp.searchsorted(jnp.array([inter, inter + command]), jnp.arange(hidden), side="right")
+        layer = jnp.searchsorted(
+            jnp.array([inter, inter + command]), jnp.arange(hidden), side="right"
+        )
         sensory = jnp.broadcast_to((layer == 0)[:, None], (hidden, inputs))
         to, source = layer[:, None], layer[None, :]
         synapses = (to == source + 1) | ((to == 1) & (source == 1))

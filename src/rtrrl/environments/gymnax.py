@@ -86,7 +86,8 @@ class Gymnax(Environment):
     def reset(self, key: Key) -> tuple[Any, Float[Array, "..."]]:
         """The state and first observation of a new episode."""
         world, settings = self._world()
-        observation, state = world.reset_env(key, settings)
+        with jax.enable_x64(False):  # gymnax mixes dtypes that do not mix under x64
+            observation, state = world.reset_env(key, settings)
         return _strong(state), jnp.asarray(observation, jnp.float32)
 
     def step(self, key: Key, state: Any, action: Shaped[Array, "..."]) -> tuple[Any, TimeStep]:
@@ -96,8 +97,9 @@ class Gymnax(Environment):
         action = action.astype(
             jnp.int32 if isinstance(self.action_space, Discrete) else jnp.float32
         )
-        observation, state, reward, terminated, _ = world.step_env(key, state, action, settings)
-        truncated = world.is_truncated(state, settings)
+        with jax.enable_x64(False):
+            observation, state, reward, terminated, _ = world.step_env(key, state, action, settings)
+            truncated = world.is_truncated(state, settings)
         return _strong(state), TimeStep(
             observation=jnp.asarray(observation, jnp.float32),
             reward=jnp.asarray(reward, jnp.float32),
@@ -118,7 +120,7 @@ def _world(id: str, options: _Items, params: _Items) -> Any:
         raise UnknownNameError("gymnax world", id, gymnax.registered_envs)
     try:
         # Called inside a trace, the world's constants must still be numbers.
-        with jax.ensure_compile_time_eval():
+        with jax.ensure_compile_time_eval(), jax.enable_x64(False):
             world, settings = gymnax.make(id, **dict(options))
             return world, settings.replace(**dict(params))
     except TypeError as error:
@@ -128,7 +130,7 @@ def _world(id: str, options: _Items, params: _Items) -> Any:
 @functools.lru_cache(maxsize=256)
 def _spaces(id: str, options: _Items, params: _Items) -> tuple[Space, Space]:
     world, settings = _world(id, options, params)
-    with jax.ensure_compile_time_eval():
+    with jax.ensure_compile_time_eval(), jax.enable_x64(False):
         seen, done = world.observation_space(settings), world.action_space(settings)
     observation_space = _space(seen)
     if id in _TRUE_BOUNDS and isinstance(observation_space, Box):

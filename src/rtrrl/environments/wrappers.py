@@ -87,7 +87,7 @@ class Masked(Wrapper):
             tuple(space.high[i] for i in self.keep),
         )
 
-    def reset(self, key: Key) -> tuple[Any, Float[Array, " kept"]]:
+    def reset(self, key: Key) -> tuple[Any, Shaped[Array, " kept"]]:
         """The state and the visible part of the first observation."""
         state, observation = self.env.reset(key)
         return state, self._shown(observation)
@@ -97,7 +97,7 @@ class Masked(Wrapper):
         state, timestep = self.env.step(key, state, action)
         return state, _observing(timestep, self._shown(timestep.observation))
 
-    def _shown(self, observation: Float[Array, " observed"]) -> Float[Array, " kept"]:
+    def _shown(self, observation: Shaped[Array, " observed"]) -> Shaped[Array, " kept"]:
         # Static slices fuse with what comes before; a gather is a kernel of its own.
         return jnp.stack([observation[i] for i in self.keep])
 

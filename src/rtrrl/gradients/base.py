@@ -36,9 +36,7 @@ class GradientRule(eqx.Module):
         return self.init(cell)
 
     @abc.abstractmethod
-    def step(
-        self, cell: Cell, influence: Influence, h: State, x: Input
-    ) -> tuple[State, Influence]:
+    def step(self, cell: Cell, influence: Influence, h: State, x: Input) -> tuple[State, Influence]:
         """One step of the cell and of the influence: (h', P')."""
 
     @abc.abstractmethod

@@ -6,8 +6,8 @@ The rules differ in what they keep of the state's Jacobian in the k × k block D
 """
 
 import abc
+import functools
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -123,8 +123,8 @@ class Immediate(LocalRule):
 
 def _apply(block: Float[Array, "h k k"], P: Float[Array, "h k *row"]) -> Float[Array, "h k *row"]:
     # k is 1 or 2: written out, XLA makes one vectorised loop of it, of a reduction it does not
-    columns = range(block.shape[-1])
-    return sum(_expand(block[:, :, b], P) * P[:, b, None] for b in columns)
+    terms = [_expand(block[:, :, b], P) * P[:, b, None] for b in range(block.shape[-1])]
+    return functools.reduce(jnp.add, terms)
 
 
 def _expand(left: Float[Array, "..."], like: Float[Array, "..."]) -> Float[Array, "..."]:

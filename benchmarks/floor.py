@@ -1,0 +1,136 @@
+"""The C loop of `floor.c`, compiled on the spot and called in this process."""
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rtrrl.agents import RTRRL
+from rtrrl.agents.rtrrl import RTRRLState
+from rtrrl.policies import Categorical
+from rtrrl.updates import Adam
+
+SOURCE = Path(__file__).with_name("floor.c")
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+
+
+class Tape(NamedTuple):
+    """What the world answered at each step, and the action it answered to."""
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    discounts: np.ndarray
+
+    @classmethod
+    def random(cls, steps: int, observations: int, actions: int, seed: int = 0) -> "Tape":
+        """A stream that never ends an episode."""
+        rng = np.random.default_rng(seed)
+        return cls(
+            rng.normal(size=(steps, observations)).astype(np.float32),
+            rng.integers(actions, size=steps, dtype=np.int32),
+            rng.normal(size=steps).astype(np.float32),
+            np.ones(steps, np.float32),
+        )
+
+
+def compiler() -> str | None:
+    """The C compiler, if there is one."""
+    return shutil.which("cc")
+
+
+class Floor:
+    """A CT-RNN + RFLO agent with discrete actions, as C that is compiled for its sizes."""
+
+    def __init__(self, agent: RTRRL, state: RTRRLState):
+        cc = compiler()
+        if cc is None:
+            raise FileNotFoundError("no C compiler: cc is not on the path")
+        self.sizes = _sizes(agent, state)
+        defines = [f"-D{k}={v}" for k, v in (self.sizes | _settings(agent)).items()]
+        # a loaded library outlives its file
+        with tempfile.TemporaryDirectory() as folder:
+            library = Path(folder) / "floor.so"
+            command = [cc, *FLAGS, *defines, str(SOURCE), "-o", str(library), "-lm"]
+            subprocess.run(command, check=True)
+            self._learn = ctypes.CDLL(str(library)).learn
+        array = np.ctypeslib.ndpointer
+        self._learn.argtypes = [
+            *(array(self._layout(), flags="C"), ctypes.c_long, ctypes.c_long),
+            *(array(np.float32), array(np.int32), array(np.float32), array(np.float32)),
+        ]
+        self._learn.restype = None
+
+    def learn(self, s: np.ndarray, steps: int, tape: Tape) -> np.ndarray:
+        """`steps` steps along the tape, round and round; changes `s` in place."""
+        self._learn(s, steps, len(tape.rewards), *tape)
+        return s
+
+    def pack(self, state: RTRRLState) -> np.ndarray:
+        """The agent's state in C's layout, before its first update."""
+        theta, s = state.parameters, np.zeros(1, self._layout())
+        s["theta"] = _flat(
+            theta.cell.weight, theta.cell.tau, theta.actor.weight, theta.critic.weight
+        )
+        s["influence"] = _flat(state.influence.weight, state.influence.tau)
+        s["feedback_actor"] = _flat(theta.actor.feedback.value)
+        s["feedback_critic"] = _flat(theta.critic.feedback.value)
+        s["h"] = _flat(state.now.h)
+        s["y"] = _flat(theta.actor(theta.cell.features(state.now.h)))
+        s["value"] = state.value
+        s["b1_power"] = s["b2_power"] = 1
+        return s
+
+    def _layout(self) -> np.dtype:
+        hidden, observations, actions = self.sizes.values()
+        cell = hidden * (observations + actions + hidden + 3)
+        parameters = cell + (actions + 1) * (hidden + 1)
+        fields = {
+            **dict.fromkeys(("theta", "trace", "mu", "nu"), parameters),
+            "influence": cell,
+            "feedback_actor": actions * hidden,
+            "feedback_critic": hidden,
+            "h": hidden,
+            "y": actions,
+            **dict.fromkeys(("value", "b1_power", "b2_power", "squared_td_error", "entropy"), 1),
+        }
+        return np.dtype([(name, np.float32, size) for name, size in fields.items()])
+
+
+def _sizes(agent: RTRRL, state: RTRRLState) -> dict[str, int]:
+    assert isinstance(agent.policy, Categorical)
+    assert agent.meta_input
+    return {
+        "HIDDEN": state.parameters.cell.hidden,
+        "OBSERVATIONS": agent.observations,
+        "ACTIONS": agent.policy.outputs,
+    }
+
+
+def _settings(agent: RTRRL) -> dict[str, str]:
+    update = agent.optimizer
+    assert isinstance(update, Adam)
+    settings = {
+        "GAMMA": agent.discount,
+        "DECAY_ACTOR": agent.discount * agent.trace_decay_actor,
+        "DECAY_CRITIC": agent.discount * agent.trace_decay_critic,
+        "DECAY_CELL": agent.discount * agent.trace_decay_recurrent,
+        "ACTOR_INFLUENCE": agent.actor_influence,
+        "ENTROPY_RATE": agent.entropy_rate,
+        "RATE_ACTOR": update.learning_rate * update.actor_multiple,
+        "RATE_CRITIC": update.learning_rate,
+        "RATE_CELL": update.learning_rate * update.recurrent_multiple,
+        "CLIP": update.clip,
+        "B1": update.b1,
+        "B2": update.b2,
+        "EPSILON": update.epsilon,
+    }
+    return {name: f"{float(value):e}f" for name, value in settings.items()}
+
+
+def _flat(*arrays) -> np.ndarray:
+    return np.concatenate([np.asarray(array, np.float32).ravel() for array in arrays])

@@ -1,0 +1,51 @@
+"""`rtrrl certify`: how exact each cell's gradient is under each rule, measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+
+from rtrrl.cells import RECIPES
+from rtrrl.certificates import as_table, certify_all
+from rtrrl.cli.parsing import Parser, add_json, print_json
+from rtrrl.errors import UnknownNameError
+from rtrrl.gradients import RULES
+
+Named = TypeVar("Named")
+
+
+def run(args: Sequence[str]) -> int:
+    """Measures the cells and rules that were asked for, else all."""
+    given = _parser().parse(args)
+    cells = _chosen("cell", given.cell, RECIPES)
+    rules = _chosen("rule", given.rule, RULES)
+    rows = []
+    with Console(stderr=True).status("measuring") as status:
+        for name, recipe in cells.items():
+            status.update(f"measuring {name}")
+            rows += certify_all({name: recipe}, rules)
+    if given.json:
+        print_json(rows)
+    else:
+        Console().print(as_table(rows))
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "certify",
+        "Measure the gradient of every cell under every rule against backpropagation\n"
+        "through the unrolled sequence, in float64, over episodes of several lengths.",
+    )
+    parser.add_argument("--cell", metavar="NAME", help=f"only this one: {', '.join(RECIPES)}")
+    parser.add_argument("--rule", metavar="NAME", help=f"only this one: {', '.join(RULES)}")
+    add_json(parser)
+    return parser
+
+
+def _chosen(kind: str, name: str | None, names: Mapping[str, Named]) -> Mapping[str, Named]:
+    if name is None:
+        return names
+    if name not in names:
+        raise UnknownNameError(kind, name, names)
+    return {name: names[name]}

@@ -1,0 +1,94 @@
+"""`rtrrl eval`: the agents of a run play, without learning."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rtrrl import settings
+from rtrrl.cli.parsing import Parser, add_json, print_json, whole
+from rtrrl.errors import NonFiniteError
+from rtrrl.evaluation import evaluate
+from rtrrl.plans import Plan
+from rtrrl.training import load_agents
+from rtrrl.types import PyTree
+
+
+def run(args: Sequence[str]) -> int:
+    """Mean and deviation of each seed's returns."""
+    given = _parser().parse(args)
+    plan, states, step = load_agents(given.dir)
+    returns = _returns(plan, states, given.seed, given.episodes, given.greedy)
+    if not np.isfinite(returns).all():
+        raise NonFiniteError(f"{plan.environment.name} gave NaN or infinity as reward")
+    result = {
+        "task": plan.environment.name,
+        "agent": settings.label(plan.agent, plan.environment),
+        "step": step,
+        "seeds": list(plan.seeds),
+        "episodes": given.episodes,
+        "greedy": given.greedy,
+        "mean": returns.mean(axis=1).tolist(),
+        "std": returns.std(axis=1).tolist(),
+        "returns": returns.tolist(),
+    }
+    if given.json:
+        print_json(result)
+    else:
+        Console().print(_table(result))
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser("eval", "Let the agents of a run play whole episodes, without learning.")
+    parser.add_argument("dir", metavar="DIR", help="the run's folder")
+    parser.add_argument(
+        "--episodes",
+        metavar="N",
+        type=whole(1),
+        default=100,
+        help="episodes each agent plays (default: 100)",
+    )
+    parser.add_argument(
+        "--greedy", action="store_true", help="take the most probable action (default: sampled)"
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="S",
+        type=whole(0),
+        default=0,
+        help="of the episodes, which every agent plays alike (default: 0)",
+    )
+    add_json(parser)
+    return parser
+
+
+def _returns(
+    plan: Plan, states: PyTree, seed: int, episodes: int, greedy: bool
+) -> Float[np.ndarray, "seeds episodes"]:
+    key = jax.random.key(seed)
+    play = eqx.filter_vmap(
+        lambda agent, state: evaluate(agent, state, plan.environment, key, episodes, greedy),
+        in_axes=(eqx.if_array(0), eqx.if_array(0)),
+    )
+    return np.asarray(play(plan.agent, states), float)
+
+
+def _table(result: dict) -> Table:
+    how = "the most probable actions" if result["greedy"] else "sampled actions"
+    table = Table(
+        title=escape(f"{result['task']} · {result['agent']}"),
+        caption=f"{result['episodes']:,} episodes, {how}, after {result['step']:,} steps",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("seed", justify="right")
+    table.add_column("return")
+    for seed, mean, std in zip(result["seeds"], result["mean"], result["std"], strict=True):
+        table.add_row(f"{seed}", f"{mean:.4g} ± {std:.3g}")
+    return table

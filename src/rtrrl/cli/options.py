@@ -1,0 +1,174 @@
+"""From flags to an agent: a preset or a former run's, then parts by name, then single settings."""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import equinox as eqx
+import tyro
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
+
+from rtrrl.agents import Agent
+from rtrrl.cells import RECIPES, WIRINGS
+from rtrrl.errors import RtrrlError, UnknownNameError
+from rtrrl.gradients import RULES
+from rtrrl.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
+from rtrrl.readouts import FEEDBACKS
+from rtrrl.traces import TRACES
+
+Module = TypeVar("Module", bound=eqx.Module)
+
+
+class Part(NamedTuple):
+    """A part of an agent that is chosen by name: `--flag NAME` sets `field`."""
+
+    flag: str
+    field: str
+    names: Mapping[str, Any]
+    description: str
+
+
+PARTS = (
+    Part("cell", "cell", RECIPES, "the recurrent cell"),
+    Part("rule", "rule", RULES, "how its gradient is carried forward"),
+    Part("wiring", "cell.wiring", WIRINGS, "which weights of a ctrnn exist"),
+    Part("feedback", "feedback", FEEDBACKS, "how errors reach the cell"),
+    Part("trace", "trace", TRACES, "the eligibility traces"),
+    Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "as they come or not"),
+    Part("rewards", "reward_normalizer", REWARD_NORMALIZERS, "as they come or not"),
+)
+
+OF_THE_TASK = ("task", "observations", "policy")
+"""Fields of an agent that follow from its task and are no settings."""
+
+
+def choose(agent: Agent, given: argparse.Namespace) -> Agent:
+    """The agent with the parts that the flags name; a part that is already of that kind stays."""
+    for part in PARTS:
+        name = getattr(given, part.flag)
+        if name is None:
+            continue
+        if name not in part.names:
+            raise UnknownNameError(part.flag, name, part.names)
+        agent = _replaced(agent, part.field.split("."), part.names[name], f"--{part.flag} {name}")
+    return agent
+
+
+def _replaced(module: Module, path: Sequence[str], value: eqx.Module, flag: str) -> Module:
+    field, *inner = path
+    if not hasattr(module, field):
+        kind = type(module).__name__.removesuffix("Recipe")
+        raise RtrrlError(f"{flag} does not apply: {kind} has no {field}")
+    present = getattr(module, field)
+    if inner:
+        value = _replaced(present, inner, value, flag)
+    elif type(present) is type(value):
+        return module
+    return dataclasses.replace(module, **{field: value})
+
+
+def split(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Plain arguments, and the nested settings `--agent.x VALUE` or `--agent.x=VALUE`.
+
+    Parted before anything is parsed, so that no value can pass for the task.
+
+    >>> split(["TMaze-3", "--agent.cell.hidden", "8", "--steps", "9", "--agent.discount=0.9"])
+    (['TMaze-3', '--steps', '9'], ['--agent.cell.hidden', '8', '--agent.discount=0.9'])
+    """
+    plain, nested, rest = [], [], iter(args)
+    for token in rest:
+        name, equals, _ = token.partition("=")
+        if not (name.startswith("--") and "." in name):
+            plain.append(token)
+            continue
+        nested += [token] if equals else [token, *(value for value in [next(rest, None)] if value)]
+    return plain, nested
+
+
+def change(agent: Module, nested: Sequence[str]) -> Module:
+    """The agent with single settings changed. **Raises** `RtrrlError` in one line."""
+    if not nested:
+        return agent
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            holder, unknown = _cli(agent, nested, return_unknown_args=True)
+    except SystemExit as stop:
+        raise RtrrlError(_one_line(said.getvalue())) from stop
+    for token in unknown:
+        raise UnknownNameError("option", token.partition("=")[0], option_names(agent))
+    return holder.agent
+
+
+def help_for(agent: eqx.Module) -> str:
+    """Every setting of the agent with its description and value, for a terminal."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        _cli(agent, ["--help"])
+    return said.getvalue()[said.getvalue().index("╭─ agent") :]
+
+
+def option_names(module: eqx.Module, prefix: str = "--agent") -> list[str]:
+    """`--agent.discount` and so on: every setting that an agent like this has."""
+    names = []
+    for field in dataclasses.fields(module):
+        name, value = f"{prefix}.{field.name.replace('_', '-')}", getattr(module, field.name)
+        if not _is_option(field.name, value):
+            continue
+        names += option_names(value, name) if isinstance(value, eqx.Module) else [name]
+    return names
+
+
+def _is_option(name: str, value: Any) -> bool:
+    """Not what follows from the task, nor an array with one entry per seed."""
+    return name not in OF_THE_TASK and isinstance(value, bool | int | float | str | eqx.Module)
+
+
+@dataclasses.dataclass
+class _Holder:
+    agent: Any
+
+
+def _cli(agent: eqx.Module, args: Sequence[str], **how: Any) -> Any:
+    holder = dataclasses.make_dataclass("Settings", [("agent", type(agent))])
+    # a flag always takes a value, `--agent.attenuate True`: `split` need not know which is which
+    config = (tyro.conf.FlagConversionOff,)
+    return tyro.cli(
+        holder,
+        prog="rtrrl train",
+        args=args,
+        default=holder(agent),
+        config=config,
+        registry=_registry(),
+        **how,
+    )
+
+
+def _registry() -> ConstructorRegistry:
+    """tyro's own reading of a dataclass, less the fields that are no options."""
+    registry, inside = ConstructorRegistry(), []
+
+    @registry.struct_rule
+    def module(info: StructTypeInfo) -> StructConstructorSpec | None:
+        if not isinstance(info.default, eqx.Module) or any(info.default is each for each in inside):
+            return None
+        inside.append(info.default)  # the next line asks this rule again
+        spec = ConstructorRegistry.get_struct_spec(info)
+        inside.pop()
+        assert isinstance(spec, StructConstructorSpec)
+        fields = tuple(field for field in spec.fields if _is_option(field.name, field.default))
+        return StructConstructorSpec(functools.partial(dataclasses.replace, info.default), fields)
+
+    return registry
+
+
+def _one_line(box: str) -> str:
+    """What one of tyro's boxes says, without the box, its title and the advice below."""
+    text = " ".join(re.sub("[╭─╮│╰╯]", " ", box).split())
+    text = re.split(" Argument helptext:| For full helptext| Full helptext", text)[0]
+    return re.sub("^(Value|Parsing) error ", "", text) + "; see rtrrl train --help"

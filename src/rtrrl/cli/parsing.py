@@ -1,0 +1,96 @@
+"""An argument parser whose errors are exceptions of one line, and what the commands share."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from rtrrl.errors import RtrrlError, UnknownNameError
+
+MOST = 2_000_000_000
+"""The largest number that is taken: steps and seeds are counted in 32 bits."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with help in the style of `rtrrl --help` and no abbreviations."""
+
+    def __init__(self, command: str, description: str, **settings: Any):
+        super().__init__(
+            prog=f"rtrrl {command}",
+            description=description,
+            formatter_class=_Help,
+            allow_abbrev=False,
+            **settings,
+        )
+        self._optionals.title = "options"
+
+    def error(self, message: str) -> NoReturn:
+        """Raises; `main` prints it."""
+        message = message.removeprefix("argument ")
+        raise RtrrlError(f"{message}; see {self.prog} --help")
+
+    @property
+    def option_names(self) -> list[str]:
+        """Every option, by its long name."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
+    def parse(
+        self, args: Sequence[str], more_options: Callable[[], Iterable[str]] = tuple
+    ) -> argparse.Namespace:
+        """The arguments; `more_options` are names to offer where one is unknown.
+
+        **Raises** `RtrrlError`, with the nearest valid names for an option that is none.
+        """
+        parsed, unknown = self.parse_known_args(args)
+        for token in unknown:
+            if token.startswith("-"):
+                name = token.partition("=")[0]
+                raise UnknownNameError("option", name, [*self.option_names, *more_options()])
+        if unknown:
+            self.error(f"one argument too many: '{unknown[0]}'")
+        return parsed
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=26)
+
+    def start_section(self, heading: str | None) -> None:
+        super().start_section(heading)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        # `--out DIR` once, and `-h, --help` as everywhere
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest)}"
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """The type of an option that takes a whole number of at least `least`.
+
+    >>> whole(1)("20_000")
+    20000
+    """
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= MOST:
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is no whole number from {least} to {MOST:,}"
+            )
+        return value
+
+    return number
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """The option that every command has."""
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+
+
+def print_json(value: Any) -> None:
+    """On stdout, with null for what is not finite."""
+    print(json.dumps(value, indent=2, allow_nan=False))

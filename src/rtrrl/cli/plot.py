@@ -1,0 +1,39 @@
+"""`rtrrl plot`: learning curves of one run or of several."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rtrrl.cli.parsing import Parser, add_json, print_json
+from rtrrl.errors import RtrrlError
+from rtrrl.plots import learning_curve
+from rtrrl.runs import CURVE, load_run
+
+
+def run(args: Sequence[str]) -> int:
+    """Writes the figure and prints its path."""
+    given = _parser().parse(args)
+    runs = [load_run(folder) for folder in given.dirs]
+    for folder, each in zip(given.dirs, runs, strict=True):
+        if not each.metrics:
+            raise RtrrlError(f"{folder} has no evaluation yet: there is nothing to draw")
+    default = Path(given.dirs[0]) / CURVE if len(runs) == 1 else Path("comparison.png")
+    path = Path(given.out) if given.out else default
+    learning_curve(runs, path)
+    if given.json:
+        print_json({"figure": str(path), "runs": given.dirs})
+    else:
+        print(path)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser("plot", "Draw learning curves: a panel for each task, a colour for each run.")
+    parser.add_argument("dirs", metavar="DIR", nargs="+", help="folders of runs")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="a .png, .svg or .pdf (default: DIR/learning_curve.png of one run, "
+        "./comparison.png of several)",
+    )
+    add_json(parser)
+    return parser

@@ -1,0 +1,238 @@
+"""`rtrrl train`: from the arguments to a run, and what is shown of it."""
+
+import argparse
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rtrrl import runs, training
+from rtrrl.agents import Agent
+from rtrrl.cli import options
+from rtrrl.cli.parsing import Parser, add_json, whole
+from rtrrl.environments import Environment, make
+from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
+from rtrrl.plans import Plan
+from rtrrl.runs import Run, Stop
+from rtrrl.settings import PRESETS, preset
+
+SEEDS = 5
+EXAMPLE = "MemoryChain-32"
+
+
+def run(args: Sequence[str]) -> int:
+    """Train anew or go on, as `args` say."""
+    plain, nested = options.split(args)
+    parser = _parser()
+    if {"-h", "--help"} & set(plain):
+        return _help(parser, [token for token in plain if token not in ("-h", "--help")])
+    example = lambda: options.option_names(preset("default", EXAMPLE))  # noqa: E731
+    given = parser.parse(plain, more_options=example)
+    if given.resume is not None:
+        return _resume(given, nested)
+    if given.task is None and given.config is None:
+        raise RtrrlError(f"which task? for example rtrrl train {EXAMPLE}; rtrrl tasks lists them")
+    agent, environment, plan = _asked(given)
+    agent = options.change(agent, nested)
+    _check(agent, hint="; add --rule snap1" if given.cell and not given.rule else "")
+    out = Path(given.out) if given.out else _free(environment.name, given.agent or "default")
+    return _watched(
+        out,
+        given.json,
+        lambda: training.train(
+            agent,
+            environment=environment,
+            out=out,
+            overwrite=given.overwrite,
+            progress=True,
+            **plan,
+        ),
+    )
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "train",
+        "Train an agent from one stream per seed. Each run is a folder.",
+        usage="rtrrl train TASK [options] [--agent.SETTING VALUE ...]\n"
+        "       rtrrl train --resume DIR",
+        add_help=False,
+    )
+    parser.add_argument("task", metavar="TASK", nargs="?", help="as `rtrrl tasks` lists them")
+
+    agent = parser.add_argument_group("agent")
+    agent.add_argument("--agent", metavar="NAME", help=f"{', '.join(PRESETS)} (default: default)")
+    for part in options.PARTS:
+        names = f"{part.description}: {', '.join(part.names)}"
+        agent.add_argument(f"--{part.flag}", metavar="NAME", help=names)
+
+    length = parser.add_argument_group("training and evaluation")
+    switch = argparse.BooleanOptionalAction
+    for name, least, text in (
+        ("steps", 1, "steps of each seed (default: 500,000)"),
+        ("seeds", 1, f"how many agents, each with a seed of its own (default: {SEEDS})"),
+        ("seed", 0, "the first of the seeds (default: 0)"),
+        ("evaluations", 1, "how often agents are evaluated, evenly (default: 50)"),
+        ("episodes", 1, "episodes an evaluation (default: 10)"),
+        ("patience", 1, "stop after as many evaluations without a new best (default: never)"),
+        ("workers", 1, "threads (default: one a core)"),
+    ):
+        length.add_argument(f"--{name}", metavar="N", type=whole(least), help=text)
+    length.add_argument("--greedy", action=switch, help="evaluate the most probable actions")
+
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--out", metavar="DIR", help="the run's folder (default: runs/TASK-AGENT-1, -2 ...)"
+    )
+    files.add_argument("--overwrite", action="store_true", help="replace the run that is in --out")
+    files.add_argument(
+        "--config", metavar="FILE", help="start from a former run's settings; flags override them"
+    )
+    files.add_argument("--resume", metavar="DIR", help="go on with a run that was interrupted")
+    add_json(files)
+    files.add_argument("-h", "--help", action="store_true", help="print this")
+    return parser
+
+
+def _help(parser: Parser, plain: list[str]) -> int:
+    """With the settings of the agent that the other arguments describe."""
+    given, _ = parser.parse_known_args(plain)
+    given.task = given.task or EXAMPLE
+    agent, *_ = _asked(given)
+    print(parser.format_help())
+    print(f"settings of the agent, here with the values of '{given.agent or 'default'}'")
+    print(options.help_for(agent), end="")
+    return 0
+
+
+def _asked(given: argparse.Namespace) -> tuple[Agent, Environment, dict[str, Any]]:
+    """The agent less its single settings, the environment, and the other arguments of `train`."""
+    base = {} if given.config is None else _read_config(Path(given.config))
+    environment = make(given.task or base["task"])
+    if base and given.agent is None:
+        agent = _moved(Plan.of(base, environment).agent, environment)
+    else:
+        agent = preset(given.agent or "default", environment)
+    plan = {
+        name: base[name] if getattr(given, name) is None else getattr(given, name)
+        for name in ("steps", "evaluations", "episodes", "greedy", "patience", "workers")
+        if name in base or getattr(given, name) is not None
+    }
+    known = base.get("seeds", range(SEEDS))
+    first = known[0] if given.seed is None else given.seed
+    count = len(known) if given.seeds is None else given.seeds
+    changed = given.seed is not None or given.seeds is not None
+    seeds = range(first, first + count) if changed else known
+    return options.choose(agent, given), environment, plan | {"seeds": tuple(seeds)}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    path = path / runs.CONFIG if path.is_dir() else path
+    try:
+        config = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunFolderError(f"{path} is no config of a run: it cannot be read as JSON") from error
+    if not isinstance(config, dict) or not {"task", "settings", "seeds"} <= set(config):
+        raise RunFolderError(f"{path} is no config of a run: it lacks task, settings or seeds")
+    return config
+
+
+def _moved(agent: Agent, environment: Environment) -> Agent:
+    """The same settings for another task."""
+    there = preset("default", environment)
+    fields = {name: getattr(there, name) for name in options.OF_THE_TASK if hasattr(agent, name)}
+    return dataclasses.replace(agent, **fields)
+
+
+def _check(agent: Agent, hint: str) -> None:
+    """Builds an agent in thought, so that what does not fit is said before a folder is made."""
+    arrays, rest = eqx.partition(agent, eqx.is_array)
+
+    def born(first: Any) -> Any:
+        return eqx.combine(first, rest).init(jax.random.key(0))
+
+    try:
+        eqx.filter_eval_shape(born, jax.tree.map(lambda leaf: leaf[0], arrays))
+    except UnsupportedCellError as error:
+        raise UnsupportedCellError(f"{error}{hint}") from error
+    except ValueError as error:
+        raise RtrrlError(str(error)) from error
+
+
+def _free(task: str, agent: str) -> Path:
+    """The first folder runs/TASK-AGENT-1, -2 ... that does not exist."""
+    number = 1
+    while (folder := Path("runs") / f"{task}-{agent}-{number}").exists():
+        number += 1
+    return folder
+
+
+def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
+    folder = Path(given.resume)
+    others = [
+        f"--{name}"
+        for name, value in vars(given).items()
+        if value not in (None, False) and name not in ("task", "resume", "json", "help")
+    ]
+    if others := others + [token for token in nested if token.startswith("--")]:
+        raise RtrrlError(
+            f"--resume goes on with a run as it was begun: it cannot be combined with "
+            f"{', '.join(others)}; to begin another one from its settings, use --config {folder}"
+        )
+    if given.task is not None and given.task != (task := runs.load_run(folder).config["task"]):
+        raise RtrrlError(f"{folder} is a run of {task}, not of {given.task}: leave the task out")
+    return _watched(folder, given.json, lambda: training.resume(folder, progress=True))
+
+
+def _watched(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
+    """Trains, and says what came of it, whichever way it ended."""
+    go_on = f"go on with: rtrrl train --resume {shlex.quote(str(folder))}"
+    try:
+        run = train()
+    except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
+        kept = (folder / runs.CHECKPOINT).exists()
+        raise KeyboardInterrupt(f"interrupted; {go_on}" if kept else "interrupted") from None
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{error} (the run is kept in {folder})") from error
+    if as_json:
+        print((folder / runs.RESULT).read_text(), end="")
+    else:
+        _show(run, folder)
+    if run.stopped_by is Stop.INTERRUPT:
+        print(f"interrupted at step {run.steps:,}; {go_on}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _show(run: Run, folder: Path) -> None:
+    """Every seed's scores, and where the files are."""
+    table = Table(title=escape(f"{run.config['task']} · {run.config['agent']}"), box=SIMPLE_HEAD)
+    for heading in ("seed", "best", "final"):
+        table.add_column(heading, justify="right")
+    for seed, best, final in zip(run.seeds, run.best, run.final, strict=True):
+        table.add_row(f"{seed}", f"{best:.4g}", f"{final:.4g}")
+    if len(run.seeds) > 1:
+        table.add_section()
+        table.add_row("median", f"{np.median(run.best):.4g}", f"{np.median(run.final):.4g}")
+    console = Console()
+    console.print(table)
+    stopped = "" if run.stopped_by is Stop.BUDGET else f", stopped by {run.stopped_by}"
+    console.print(
+        f"{run.steps:,} steps a seed, {run.steps_per_second:,.0f} steps a second{stopped}",
+        highlight=False,
+    )
+    # plain print: a path is never wrapped
+    print(f"run    {folder}")
+    if run.metrics:
+        print(f"curve  {folder / runs.CURVE}")

@@ -1,0 +1,87 @@
+"""What a run is to do, as one value that config.json holds whole."""
+
+import dataclasses
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rtrrl import settings
+from rtrrl.agents import Agent
+from rtrrl.environments import Environment, make
+from rtrrl.errors import RtrrlError, RunFolderError
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that determines a run; two runs of one plan on one machine have the same bits."""
+
+    agent: Agent
+    environment: Environment
+    steps: int
+    seeds: tuple[int, ...]
+    evaluations: int
+    episodes: int
+    greedy: bool
+    patience: int | None
+    workers: int
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "evaluations", "episodes", "workers"):
+            if getattr(self, name) < 1:
+                raise RtrrlError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        if not self.seeds:
+            raise RtrrlError("there is no seed to train: give at least one")
+        for leaf in jax.tree.leaves(eqx.filter(self.agent, eqx.is_array)):
+            if leaf.shape[:1] != (len(self.seeds),):
+                raise RtrrlError(
+                    f"a setting is an array of shape {leaf.shape}: expected one entry for each of "
+                    f"the {len(self.seeds)} seeds"
+                )
+
+    @property
+    def chunk(self) -> int:
+        """Steps from one evaluation to the next."""
+        return -(-self.steps // self.evaluations)
+
+    @property
+    def shards(self) -> list[slice]:
+        """Which seeds each worker trains."""
+        parts = np.array_split(np.arange(len(self.seeds)), self.workers)
+        return [slice(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
+
+    def config(self) -> dict[str, Any]:
+        """The plan as JSON; `of` reads it back."""
+        return {
+            "task": self.environment.name,
+            "agent": settings.label(self.agent, self.environment),
+            "steps": self.steps,
+            "seeds": list(self.seeds),
+            "evaluations": self.evaluations,
+            "episodes": self.episodes,
+            "greedy": self.greedy,
+            "patience": self.patience,
+            "workers": self.workers,
+            "settings": settings.to_dict(self.agent),
+        }
+
+    @classmethod
+    def of(cls, config: dict[str, Any], environment: Environment | None = None) -> Self:
+        """The plan that `config` was made of.
+
+        **Raises** `RunFolderError` where an entry is missing.
+        """
+        derived = {"agent", "environment", "seeds"}
+        plain = {field.name for field in dataclasses.fields(cls)} - derived
+        try:
+            return cls(
+                agent=settings.from_dict(config["settings"]),
+                environment=environment or make(config["task"]),
+                seeds=tuple(config["seeds"]),
+                **{name: config[name] for name in plain},
+            )
+        except KeyError as error:
+            raise RunFolderError(
+                f"the run's config.json lacks {error}: restore it from a copy, or train anew"
+            ) from error

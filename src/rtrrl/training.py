@@ -1,0 +1,276 @@
+"""Training: many seeds through the compiled loop, in chunks that are evaluated and kept."""
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rtrrl import checkpoints, runs, settings
+from rtrrl.agents import Agent
+from rtrrl.environments import Environment, make
+from rtrrl.errors import NonFiniteError
+from rtrrl.plans import Plan
+from rtrrl.progress import Progress
+from rtrrl.runs import Run, Stop
+from rtrrl.stream import Life
+from rtrrl.types import PyTree
+from rtrrl.workers import advance, births, cleared, evaluations, joined
+
+SLICE_SECONDS = 0.5
+"""How long the compiled loop runs before it looks up: for Ctrl-C, NaN and the progress bar."""
+
+SAVE_SECONDS = 30.0
+"""The most that a killed run loses, next to what is saved at every evaluation."""
+
+
+@dataclasses.dataclass
+class _Progressing:
+    """What changes while a run goes on."""
+
+    lives: list[Life]
+    step: int
+    rows: list[dict]
+    busy: float = 0.0
+    """Seconds spent in the compiled loop, by the slowest worker."""
+    lived: int = 0
+
+
+def train(
+    task: str | Environment | Agent,
+    *,
+    steps: int = 500_000,
+    seeds: int | Sequence[int] = 5,
+    out: str | Path | None = None,
+    environment: Environment | None = None,
+    evaluations: int = 50,
+    episodes: int = 10,
+    greedy: bool = False,
+    patience: int | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Trains an agent (the default one, given a task) from one stream per seed.
+
+    Seeds, and any settings that are arrays with one entry per seed, run side by side, spread
+    over `workers` threads (default: the cores). After every `steps/evaluations` steps each seed's
+    frozen agent plays exactly `episodes` whole episodes; `run.best` is the highest of these
+    scores, `run.final` the mean over the last tenth. With `patience`, training stops once no seed
+    has improved for that many evaluations. With `out` everything needed to read, repeat and
+    resume the run is written into that folder. Ctrl-C ends the run and keeps all of it.
+
+    **Raises** `RtrrlError` for unusable arguments, `NonFiniteError` where NaN or infinity comes
+    from the environment or grows in the agent (the last good checkpoint stays).
+
+    >>> run = train("TMaze-3", steps=60, seeds=2, evaluations=3, episodes=2)
+    >>> run.best.shape, len(run.metrics)
+    ((2,), 6)
+    """
+    if isinstance(task, Agent):
+        agent, environment = task, environment or make(task.task)
+    else:
+        environment = make(task) if isinstance(task, str) else task
+        agent = settings.preset("default", environment)
+    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    plan = Plan(
+        agent=agent,
+        environment=environment,
+        steps=steps,
+        seeds=seeds,
+        evaluations=min(evaluations, steps),
+        episodes=episodes,
+        greedy=greedy,
+        patience=patience,
+        workers=workers or min(os.cpu_count() or 1, max(1, len(seeds))),
+    )
+    folder = None if out is None else runs.create(out, plan.config(), overwrite)
+    state = _Progressing(births(plan), 0, [])
+    _save(folder, state)
+    return _train(plan, folder, state, progress)
+
+
+def resume(
+    folder: str | Path, *, environment: Environment | None = None, progress: bool = False
+) -> Run:
+    """Goes on with a run that was interrupted or killed, to the very bits it would have had.
+
+    **Raises** `RunFolderError` where the folder holds no such run; nothing is overwritten then.
+    """
+    folder = Path(folder)
+    config, meta = runs.open_for_resume(folder)
+    plan = Plan.of(config, environment)
+    lives, _ = checkpoints.load(folder / runs.CHECKPOINT, eqx.filter_eval_shape(births, plan))
+    rows = runs.rewind(folder, meta["step"])
+    return _train(plan, folder, _Progressing(lives, meta["step"], rows), progress)
+
+
+def load_agents(
+    folder: str | Path, environment: Environment | None = None
+) -> tuple[Plan, PyTree, int]:
+    """A run's plan, its agents' states (one leading axis over seeds) and their age in steps.
+
+    **Raises** `RunFolderError` where the folder holds no run or a damaged one.
+    """
+    folder = Path(folder)
+    plan = Plan.of(runs.load_run(folder).config, environment)
+    lives, meta = checkpoints.load(folder / runs.CHECKPOINT, eqx.filter_eval_shape(births, plan))
+    return plan, joined(lives).agent, meta["step"]
+
+
+def _train(plan: Plan, folder: Path | None, state: _Progressing, shown: bool) -> Run:
+    """The loop over slices and chunks, and the files around it."""
+    title = f"{plan.environment.name} · {settings.label(plan.agent, plan.environment)}"
+    stopped_by = Stop.ERROR
+    try:
+        with (
+            _interrupted() as interrupted,
+            ThreadPoolExecutor(plan.workers) as pool,
+            Progress(title, plan.steps, state.step, shown) as bar,
+        ):
+            stopped_by = _live_on(plan, folder, state, pool, bar, interrupted)
+    finally:
+        run = Run(
+            config=plan.config(),
+            metrics=state.rows,
+            seeds=list(plan.seeds),
+            steps_per_second=state.lived * len(plan.seeds) / max(state.busy, 1e-9),
+            stopped_by=stopped_by,
+            folder=folder,
+            states=None if stopped_by is Stop.ERROR else joined(state.lives).agent,
+        )
+        runs.save_result(run)
+    if folder is not None and state.rows:
+        run.plot()
+    return run
+
+
+def _live_on(
+    plan: Plan,
+    folder: Path | None,
+    state: _Progressing,
+    pool: ThreadPoolExecutor,
+    bar: Progress,
+    interrupted: threading.Event,
+) -> Stop:
+    """Lives, evaluates and saves until the budget, the patience or the user says stop."""
+    # no step at all: compiles, so that the clock below measures living alone
+    state.lives = advance(plan, pool, state.lives, 0)
+    _check_finite(plan, state)
+    bar.begin()
+    size, saved, began = 256, time.perf_counter(), time.perf_counter()
+    while state.step < plan.steps:
+        boundary = min((state.step // plan.chunk + 1) * plan.chunk, plan.steps)
+        count = min(size, boundary - state.step)
+        start = time.perf_counter()
+        state.lives = advance(plan, pool, state.lives, count)
+        took = time.perf_counter() - start
+        state.step, state.lived, state.busy = (
+            state.step + count,
+            state.lived + count,
+            state.busy + took,
+        )
+        size = max(1, int(min(2 * size, count * SLICE_SECONDS / max(took, 1e-6))))
+        _check_finite(plan, state)
+        bar.at(state.step)
+        if state.step == boundary:
+            rows = _measured(plan, pool, state, time.perf_counter() - began)
+            began = time.perf_counter()
+            bar.evaluated(np.array([row["evaluation"] for row in rows]))
+            state.rows += rows
+            if folder is not None:
+                runs.append_metrics(folder, rows)
+        stop = interrupted.is_set() or _out_of_patience(plan, state.rows)
+        if state.step == boundary or stop or time.perf_counter() - saved > SAVE_SECONDS:
+            _save(folder, state)
+            saved = time.perf_counter()
+        if stop and state.step < plan.steps:
+            return Stop.INTERRUPT if interrupted.is_set() else Stop.PATIENCE
+    return Stop.BUDGET
+
+
+def _measured(
+    plan: Plan, pool: ThreadPoolExecutor, state: _Progressing, seconds: float
+) -> list[dict]:
+    """One row of metrics per seed; the tallies start anew."""
+    returns = evaluations(plan, pool, state.lives, state.step)
+    tally = jax.tree.map(np.asarray, joined(state.lives).tally)
+    state.lives = cleared(state.lives)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        columns = {
+            "evaluation": returns.mean(axis=1),
+            "training_return": tally.returns / tally.episodes,
+            "episodes": tally.episodes,
+            "td_error_rms": np.sqrt(tally.squared_td_error / tally.steps),
+            "entropy": tally.entropy / tally.steps,
+        }
+    return [
+        {"step": state.step, "seed": seed, "seconds": round(seconds, 4)}
+        | {name: column[i].item() for name, column in columns.items()}
+        for i, seed in enumerate(plan.seeds)
+    ]
+
+
+def _check_finite(plan: Plan, state: _Progressing) -> None:
+    """Stops at NaN and infinity, with the seed, the step and the name of what broke."""
+    broken = np.concatenate([np.asarray(lives.broken) for lives in state.lives])
+    for seed, step in zip(plan.seeds, broken, strict=True):
+        if step >= 0:
+            raise NonFiniteError(
+                f"{plan.environment.name} gave NaN or infinity as reward or observation at step "
+                f"{step} of seed {seed}: mend the environment; the last checkpoint is from before"
+            )
+    for part, lives in zip(plan.shards, state.lives, strict=True):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(lives.agent):
+            if not eqx.is_inexact_array(leaf):
+                continue
+            bad = ~np.isfinite(np.asarray(leaf)).reshape(leaf.shape[0], -1).all(axis=1)
+            if bad.any():
+                seed = plan.seeds[part][int(bad.argmax())]
+                raise NonFiniteError(
+                    f"seed {seed} diverged: its {jax.tree_util.keystr(path)[1:]} is NaN or "
+                    f"infinite by step {state.step}; lower the learning rate"
+                )
+
+
+def _out_of_patience(plan: Plan, rows: list[dict]) -> bool:
+    if plan.patience is None:
+        return False
+    waits = []
+    for seed in plan.seeds:
+        scores = [row["evaluation"] for row in rows if row["seed"] == seed]
+        waits.append(len(scores) - 1 - int(np.argmax(scores)) if scores else 0)
+    return min(waits) >= plan.patience
+
+
+def _save(folder: Path | None, state: _Progressing) -> None:
+    if folder is not None:
+        checkpoints.save(folder / runs.CHECKPOINT, state.lives, {"step": state.step})
+
+
+@contextmanager
+def _interrupted() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def on_interrupt(*_: Any) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
