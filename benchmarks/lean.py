@@ -24,7 +24,7 @@ def learner(state: RTRRLState) -> tuple[Learner, Array]:
     P = jnp.concatenate([state.influence.weight[:, 0].T, state.influence.tau.T])
     R = jnp.concatenate([actor.weight, critic.weight])
     h, zero = state.now.h[:, 0], jnp.zeros(())
-    y = R[:-1, :-1] @ h
+    y = R[:-1, :-1] @ h + R[:-1, -1]
     rest = [jnp.zeros_like(like) for like in (C, R, C, R, C, R)]
     return (C, R, P, *rest, h, y, state.value, zero), jnp.concatenate(
         [actor.feedback.value, critic.feedback.value]

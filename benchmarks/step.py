@@ -22,6 +22,7 @@ import floor
 import jax
 import jax.numpy as jnp
 import lean
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -163,18 +164,19 @@ def results(timed: list[Row]) -> list[dict[str, Any]]:
 def table(records: list[dict[str, Any]], steps: int, repeats: int) -> Table:
     drawn = Table(
         title="µs per learning step",
-        caption=f"medians of {repeats} interleaved repeats of {steps} agent-steps, 32 units, float32"
+        box=box.SIMPLE_HEAD,
+        caption=f"medians of {repeats} interleaved repeats of {steps} agent-steps, 32 units"
         "\nC loop, lean scan, paper: CT-RNN + RFLO; default: RTU + diagonal RTRL",
     )
-    for heading in ("what", "world"):
+    for heading in ("", "world"):
         drawn.add_column(heading, no_wrap=True)
-    for heading in ("seeds", "a step", "min–max", "agent-step", "× C"):
+    for heading in ("seeds", "a step", "best", "agent-step", "× C"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     for r in records:
         ratio = "" if r["ratio_to_c"] is None else f"{r['ratio_to_c']:.1f}"
-        between = f"{r['us_per_step_min']:.1f}–{r['us_per_step_max']:.1f}"
-        numbers = (f"{r['us_per_step']:.2f}", between, f"{r['us_per_agent_step']:.2f}", ratio)
-        drawn.add_row(r["row"], r["world"], str(r["seeds"]), *numbers)
+        times = (r[f"us_per_{kind}"] for kind in ("step", "step_min", "agent_step"))
+        numbers = (f"{microseconds:.2f}" for microseconds in times)
+        drawn.add_row(r["row"], r["world"], str(r["seeds"]), *numbers, ratio)
     return drawn
 
 

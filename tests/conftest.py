@@ -18,11 +18,13 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Every function of rtrrl is checked, doctests included; before anything imports it. The hook
-# decorates methods one by one, where beartype cannot know what `Self` is: it is let through.
+# decorates methods one by one, where beartype cannot know what `Self` is: it is let through. A
+# setting that is a float may be an array with one entry per seed.
 install_import_hook(
     "rtrrl",
     "beartype.beartype(conf=beartype.BeartypeConf(hint_overrides=beartype.FrozenDict("
-    "{beartype.typing.Self: beartype.typing.Any})))",
+    "{beartype.typing.Self: beartype.typing.Any,"
+    " float: beartype.typing.Union[float, __import__('jax').Array]})))",
 )
 
 

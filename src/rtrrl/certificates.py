@@ -114,11 +114,9 @@ def certify(
         key = jax.random.key(0) if key is None else key
         episodes = Episodes.random(cell, lengths, key)
         influence = rule.init(cell, jax.random.fold_in(key, 1))
-        online = online_gradient(cell, rule, influence, episodes)
-        pairs = jax.tree.map(compare, online, unrolled_gradient(cell, episodes))
-        blocks = jax.tree_util.tree_leaves_with_path(
-            pairs, is_leaf=lambda node: isinstance(node, Certificate)
-        )
+        online = _compiled_online(cell, rule, influence, episodes)
+        pairs = jax.tree.map(compare, online, _compiled_unrolled(cell, episodes))
+        blocks = jax.tree_util.tree_leaves_with_path(pairs)
         return Certificates(
             blocks={jax.tree_util.keystr(path, simple=True): block for path, block in blocks},
             memory=sum(
@@ -145,7 +143,6 @@ def compare(online: Float[Array, "*block"], unrolled: Float[Array, "*block"]) ->
     return Certificate(Kind.EXACT if error < TOLERANCE else Kind.APPROXIMATE, cosine, error)
 
 
-@functools.partial(jax.jit, compiler_options=RUN_ONCE)
 def online_gradient(
     cell: Cell, rule: GradientRule, influence: PyTree, episodes: Episodes
 ) -> PyTree:
@@ -166,7 +163,6 @@ def online_gradient(
     return jax.lax.scan(turn, rest, episodes)[0][2]
 
 
-@functools.partial(jax.jit, compiler_options=RUN_ONCE)
 def unrolled_gradient(cell: Cell, episodes: Episodes) -> PyTree:
     """dL/dθ by backpropagation through the unrolled sequence."""
 
@@ -180,6 +176,10 @@ def unrolled_gradient(cell: Cell, episodes: Episodes) -> PyTree:
         return jax.lax.scan(turn, model.initial_state(), episodes)[1].sum()
 
     return jax.grad(loss)(parameters(cell))
+
+
+_compiled_online = jax.jit(online_gradient, compiler_options=RUN_ONCE)
+_compiled_unrolled = jax.jit(unrolled_gradient, compiler_options=RUN_ONCE)
 
 
 def flops_per_step(cell: Cell, rule: GradientRule, influence: PyTree) -> float:

@@ -1,6 +1,7 @@
 """What a run is to do, as one value that config.json holds whole."""
 
 import dataclasses
+from collections import Counter
 from typing import Any, Self
 
 import equinox as eqx
@@ -33,6 +34,13 @@ class Plan:
                 raise RtrrlError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if not self.seeds:
             raise RtrrlError("there is no seed to train: give at least one")
+        for seed, times in Counter(self.seeds).items():
+            if times > 1:
+                raise RtrrlError(f"seed {seed} is given twice: its rows could not be told apart")
+            if not -(2**31) <= seed < 2**31:
+                raise RtrrlError(f"seed {seed} is too large: it must fit into 32 bits")
+        if self.patience is not None and self.patience < 1:
+            raise RtrrlError(f"patience is {self.patience}: it must be 1 or more")
         for leaf in jax.tree.leaves(eqx.filter(self.agent, eqx.is_array)):
             if leaf.shape[:1] != (len(self.seeds),):
                 raise RtrrlError(
@@ -51,8 +59,8 @@ class Plan:
         parts = np.array_split(np.arange(len(self.seeds)), self.workers)
         return [slice(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
 
-    def config(self) -> dict[str, Any]:
-        """The plan as JSON; `of` reads it back."""
+    def config(self, describe: bool = False) -> dict[str, Any]:
+        """The plan as JSON; `of` reads it back, unless it only describes (see `to_dict`)."""
         return {
             "task": self.environment.name,
             "agent": settings.label(self.agent, self.environment),
@@ -63,20 +71,23 @@ class Plan:
             "greedy": self.greedy,
             "patience": self.patience,
             "workers": self.workers,
-            "settings": settings.to_dict(self.agent),
+            "settings": settings.to_dict(self.agent, describe),
         }
 
     @classmethod
     def of(cls, config: dict[str, Any], environment: Environment | None = None) -> Self:
         """The plan that `config` was made of.
 
-        **Raises** `RunFolderError` where an entry is missing.
+        **Raises** `RunFolderError` where an entry is missing or is not what it should be.
         """
         derived = {"agent", "environment", "seeds"}
         plain = {field.name for field in dataclasses.fields(cls)} - derived
         try:
+            agent = settings.from_dict(config["settings"])
+            if not isinstance(agent, Agent):
+                raise TypeError(f"its settings are a {type(agent).__name__}'s, not an agent's")
             return cls(
-                agent=settings.from_dict(config["settings"]),
+                agent=agent,
                 environment=environment or make(config["task"]),
                 seeds=tuple(config["seeds"]),
                 **{name: config[name] for name in plain},
@@ -84,4 +95,10 @@ class Plan:
         except KeyError as error:
             raise RunFolderError(
                 f"the run's config.json lacks {error}: restore it from a copy, or train anew"
+            ) from error
+        except (TypeError, ValueError) as error:
+            if isinstance(error, RtrrlError):
+                raise
+            raise RunFolderError(
+                f"the run's config.json is damaged: {error}; restore it from a copy, or train anew"
             ) from error

@@ -1,6 +1,7 @@
 """Figures of runs: learning curves with every seed in sight."""
 
 import io
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,7 +96,7 @@ def _draw(panel: Axes, run: Run, label: str, color: str) -> None:
         marker=marker,
         solid_capstyle="round",
         zorder=4,
-        label=f"{label}, {seeds}: best {best} / final {final}",
+        label=textwrap.fill(f"{label}, {seeds}: best {best} / final {final}", 52),
     )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rtrrl.agents import RTRRL, Agent, Random
-from rtrrl.cells import Recipe, Wiring
+from rtrrl.cells import Recipe, Retention, Wiring
 from rtrrl.environments import Environment
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import GradientRule
@@ -25,6 +25,7 @@ KINDS = (
     ObservationNormalizer,
     Policy,
     Recipe,
+    Retention,
     RewardNormalizer,
     Trace,
     Update,
@@ -43,26 +44,30 @@ def preset(name: str, task: str | Environment, **changes: Any) -> Agent:
     return PRESETS[name](task, **changes)
 
 
-def to_dict(setting: Any) -> Any:
+def to_dict(setting: Any, describe: bool = False) -> Any:
     """Nested settings as JSON values; a module becomes its fields and its class's name.
+
+    With `describe` what is no data, such as a function, is named by its type.
 
     >>> from rtrrl.gradients import TBPTT
     >>> to_dict(TBPTT(window=4))
     {'type': 'TBPTT', 'window': 4}
 
-    **Raises** `RtrrlError` for a setting that is no data, such as a function.
+    **Raises** `RtrrlError` for a setting that is no data, without `describe`.
     """
     if isinstance(setting, KINDS):
         fields = dataclasses.fields(setting)
         return {"type": type(setting).__name__} | {
-            field.name: to_dict(getattr(setting, field.name)) for field in fields
+            field.name: to_dict(getattr(setting, field.name), describe) for field in fields
         }
     if eqx.is_array(setting) or isinstance(setting, np.ndarray):
         return np.asarray(setting).tolist()
     if isinstance(setting, tuple | list) and not hasattr(setting, "_fields"):
-        return [to_dict(item) for item in setting]
+        return [to_dict(item, describe) for item in setting]
     if setting is None or isinstance(setting, bool | int | float | str):
         return setting
+    if describe:
+        return f"<{type(setting).__name__}>"
     raise RtrrlError(
         f"a setting of type {type(setting).__name__} cannot be written to a run's folder: use "
         f"settings that are data, or train without `out`"
@@ -116,7 +121,7 @@ def label(agent: Agent, environment: Environment) -> str:
     >>> label(preset("paper", world, cell=GRURecipe(hidden=8)), world)
     'paper, cell=GRU, cell.hidden=8'
     """
-    mine = to_dict(agent)
+    mine = to_dict(agent, describe=True)
     candidates = [
         [name, *_differences(mine, to_dict(preset(name, environment)))] for name in PRESETS
     ]

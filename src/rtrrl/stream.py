@@ -37,7 +37,10 @@ class Life(eqx.Module):
     key: Key
     steps: Int[Array, ""]
     broken: Int[Array, ""]
-    """The first step at which the world gave a number that is not finite; −1 while none."""
+    """The first step, counted from 1, at which the world gave a number that is not finite.
+
+    −1 while there is none; an episode's first observation belongs to the step before it.
+    """
     tally: Tally
 
 
@@ -47,7 +50,7 @@ def birth(agent: Agent, environment: Environment, key: Key) -> Life:
     world, observation = environment.reset(start_key)
     state, action = agent.begin(agent.init(agent_key), observation)
     zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
-    broken = jnp.where(jnp.isfinite(observation).all(), -1, 0).astype(jnp.int32)
+    broken = _first(none - 1, jnp.isfinite(observation).all(), none)
     return Life(state, world, action, zero, life_key, none, broken, Tally.empty())
 
 
@@ -87,7 +90,7 @@ def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Boo
         episode_return=jnp.where(seen.last, 0.0, earned),
         key=life.key,
         steps=life.steps + 1,
-        broken=jnp.where(finite | (life.broken >= 0), life.broken, life.steps),
+        broken=_first(life.broken, finite, life.steps + 1),
         tally=tally,
     )
     return life, seen.last
@@ -97,7 +100,15 @@ def _restart_if(agent: Agent, environment: Environment, life: Life, last: Bool[A
     """The next episode's beginning where the last one is over."""
     world, observation = environment.reset(jax.random.fold_in(life.key, 2 * life.steps + 1))
     state, action = agent.begin(life.agent, observation)
+    broken = _first(life.broken, jnp.isfinite(observation).all(), life.steps)
     begun = eqx.tree_at(
-        lambda life: (life.agent, life.world, life.action), life, (state, world, action)
+        lambda life: (life.agent, life.world, life.action, life.broken),
+        life,
+        (state, world, action, broken),
     )
     return jax.tree.map(lambda new, old: jnp.where(last, new, old), begun, life)
+
+
+def _first(broken: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]) -> Array:
+    """The step at which numbers ceased to be finite, if `broken` does not name one already."""
+    return jnp.where(finite | (broken >= 0), broken, step)

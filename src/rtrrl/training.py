@@ -93,8 +93,8 @@ def train(
         patience=patience,
         workers=workers or min(os.cpu_count() or 1, max(1, len(seeds))),
     )
+    state = _Progressing(births(plan), 0, [])  # first: what cannot be born leaves no folder
     folder = None if out is None else runs.create(out, plan.config(), overwrite)
-    state = _Progressing(births(plan), 0, [])
     _save(folder, state)
     return _train(plan, folder, state, progress)
 
@@ -140,7 +140,7 @@ def _train(plan: Plan, folder: Path | None, state: _Progressing, shown: bool) ->
             stopped_by = _live_on(plan, folder, state, pool, bar, interrupted)
     finally:
         run = Run(
-            config=plan.config(),
+            config=plan.config(describe=folder is None),
             metrics=state.rows,
             seeds=list(plan.seeds),
             steps_per_second=state.lived * len(plan.seeds) / max(state.busy, 1e-9),

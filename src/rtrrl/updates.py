@@ -66,6 +66,12 @@ class Adam(OptaxUpdate):
     b2: float = 0.999
     epsilon: float = 1e-8
 
+    def __check_init__(self) -> None:
+        for name in ("learning_rate", "actor_multiple", "recurrent_multiple", "clip", "epsilon"):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not value >= 0:
+                raise ValueError(f"{name} is {value}: it must not be negative")
+
     def transformation(self) -> optax.GradientTransformation:
         """Clip, then Adam, then the step size of each group."""
         multiples = Groups(self.actor_multiple, 1.0, self.recurrent_multiple)

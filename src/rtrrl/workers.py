@@ -22,14 +22,16 @@ from rtrrl.types import PyTree
 
 def births(plan: Plan) -> list[Life]:
     """Every worker's seeds, newborn."""
-    born = eqx.filter_jit(
-        eqx.filter_vmap(
-            lambda agent, seed: birth(agent, plan.environment, jax.random.key(seed)),
-            in_axes=(eqx.if_array(0), 0),
-        )
-    )
     seeds = jnp.array(plan.seeds, jnp.int32)
-    return [born(_shard(plan.agent, part), seeds[part]) for part in plan.shards]
+    return [_born(_shard(plan.agent, part), plan.environment, seeds[part]) for part in plan.shards]
+
+
+@eqx.filter_jit
+def _born(agents: Agent, environment: Environment, seeds: Int[Array, "seeds"]) -> Life:
+    def one_seed(agent: Agent, seed: Int[Array, ""]) -> Life:
+        return birth(agent, environment, jax.random.key(seed))
+
+    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, seeds)
 
 
 @eqx.filter_jit(donate="all-except-first")

@@ -111,7 +111,10 @@ def test_distraction_fills_the_wait_and_nothing_else(play):
     assert 0.4 < wait.mean() < 0.6
     assert (seen[1:401, :3].sum(0) > 40).all()
     assert (seen[1:401, 3:] == 0).all()
-    np.testing.assert_array_equal(seen[401:], [[0, 0, 0, 0, 1], [0, 0, 0, 0, 0]])
+    certain = play(DelayedRecall(delay=4, cues=3, distraction=1.0), answer(0), 10)[0]
+    np.testing.assert_array_equal(certain[:, :3].sum(1), [1, 1, 1, 1, 1, 0, 0])
+    for after in (seen[401:], certain[5:]):
+        np.testing.assert_array_equal(after, [[0, 0, 0, 0, 1], [0, 0, 0, 0, 0]])
 
 
 @pytest.mark.parametrize(

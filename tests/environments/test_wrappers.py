@@ -121,7 +121,10 @@ def test_noise_has_its_deviation_and_is_fresh_every_step():
     np.testing.assert_allclose(noise.std(axis=0), 0.3, rtol=0.06)
     correlation = np.corrcoef(noise.T) - np.eye(3)
     assert np.abs(correlation).max() < 0.1
-    assert not np.isin(np.asarray(first), [0, 1]).any()  # the first observation is noisy too
+    # The first observation is noisy too, and anew in each episode.
+    again = env.reset(jax.random.key(5))[1]
+    assert not np.isin(np.asarray(first), [0, 1]).any()
+    assert not np.isin(np.asarray(first - again), [-1, 0, 1]).any()
     assert env.observation_space == Box.of(-np.inf, np.inf, (3,))
 
 

@@ -84,6 +84,17 @@ class RTRRL(Agent):
     meta_input: bool = True
     """Feed the last action and reward back to the network."""
 
+    def __check_init__(self) -> None:
+        for name in (
+            "discount",
+            "trace_decay_actor",
+            "trace_decay_critic",
+            "trace_decay_recurrent",
+        ):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}: it must lie in [0, 1]")
+
     @classmethod
     def paper(cls, task: str | Environment, **changes: Any) -> Self:
         """Exactly the paper's: CT-RNN, RFLO, feedback alignment, its appendix's Table 1."""

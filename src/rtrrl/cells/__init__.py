@@ -5,6 +5,7 @@ from rtrrl.cells.ctrnn import CTRNN, CTRNNRecipe
 from rtrrl.cells.gru import GRU, GRURecipe
 from rtrrl.cells.lru import LRU, LRURecipe
 from rtrrl.cells.memoryless import Memoryless, MemorylessRecipe
+from rtrrl.cells.retentions import LogUniformTimes, Retention, UniformRing
 from rtrrl.cells.rtu import RTU, NonlinearRTU, NonlinearRTURecipe, RTURecipe
 from rtrrl.cells.wirings import NCP, Diagonal, FullyConnected, SparseRandom, Wiring
 
@@ -41,13 +42,16 @@ __all__ = [
     "GRURecipe",
     "LRURecipe",
     "LeakyCell",
+    "LogUniformTimes",
     "Memoryless",
     "MemorylessRecipe",
     "NonlinearRTU",
     "NonlinearRTURecipe",
     "RTURecipe",
     "Recipe",
+    "Retention",
     "SparseRandom",
+    "UniformRing",
     "Wiring",
     "recurrent_parameters",
 ]

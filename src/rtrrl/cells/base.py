@@ -94,6 +94,10 @@ class Recipe(eqx.Module):
     cell: ClassVar[Callable[..., Cell]]
     hidden: int = 32
 
+    def __check_init__(self):
+        if self.hidden < 1:
+            raise ValueError(f"hidden is {self.hidden}: a cell has 1 unit or more")
+
     def __call__(self, inputs: int, key: Key) -> Cell:
         """The cell, freshly initialised."""
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

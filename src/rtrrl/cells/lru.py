@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
-from rtrrl.cells.rtu import bounded_nu, initial_nu, initial_theta_log, rotate
+from rtrrl.cells.retentions import Retention, UniformRing, bounded
+from rtrrl.cells.rtu import initial_theta_log, rotate
 from rtrrl.types import Key
 
 
@@ -39,13 +40,12 @@ class LRU(Cell):
         hidden: int,
         *,
         key: Key,
-        r_min: float = 0.0,
-        r_max: float = 1.0,
+        retention: Retention = UniformRing(),  # noqa: B008 (frozen)
         max_phase: float = 2 * math.pi,
     ):
         self.inputs, self.hidden = inputs, hidden
         keys = jax.random.split(key, 5)
-        self.nu = initial_nu(keys[0], hidden, r_min, r_max)
+        self.nu = retention.nu(keys[0], hidden)
         self.theta_log = initial_theta_log(keys[1], hidden, max_phase)
         self.gamma_log = 0.5 * jnp.log(1 - jnp.exp(-2 * jnp.exp(self.nu)))
         self.weight = lecun_normal(keys[2], (hidden, 2, inputs), 2 * inputs)
@@ -75,13 +75,12 @@ class LRU(Cell):
 
     def project(self) -> Self:
         """|Λ| ≤ 0.9999."""
-        return eqx.tree_at(lambda cell: cell.nu, self, bounded_nu(self.nu))
+        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.nu))
 
 
 class LRURecipe(Recipe):
     """Settings of an LRU."""
 
     cell: ClassVar[Callable[..., Cell]] = LRU
-    r_min: float = 0.0
-    r_max: float = 1.0
+    retention: Retention = UniformRing()
     max_phase: float = 2 * math.pi

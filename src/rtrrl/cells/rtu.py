@@ -10,17 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.cells.retentions import Retention, UniformRing, bounded
 from rtrrl.types import Key
-
-MAX_RETENTION = 0.9999
-"""Adam alone drives |Λ| past 1 and the state overflows; this is a memory of 10,000 steps."""
 
 
 class RTU(Cell):
     """h' = Λ h + √(1 − r²) B x with Λ = r e^{iθ}, r = exp(−e^ν), θ = e^ϑ (Elelimy et al. 2024).
 
     The state holds real and imaginary part of each unit; the features are tanh of both. Initial
-    retentions have r² uniform in [r_min², r_max²], initial phases are uniform in (0, max_phase).
+    retentions r are drawn by `retention`, initial phases are uniform in (0, max_phase).
     """
 
     nu: Float[Array, "hidden"]
@@ -37,13 +35,12 @@ class RTU(Cell):
         hidden: int,
         *,
         key: Key,
-        r_min: float = 0.0,
-        r_max: float = 1.0,
+        retention: Retention = UniformRing(),  # noqa: B008 (frozen)
         max_phase: float = 2 * math.pi,
     ):
         self.inputs, self.hidden = inputs, hidden
         key_nu, key_theta, key_weight = jax.random.split(key, 3)
-        self.nu = initial_nu(key_nu, hidden, r_min, r_max)
+        self.nu = retention.nu(key_nu, hidden)
         self.theta_log = initial_theta_log(key_theta, hidden, max_phase)
         self.weight = lecun_normal(key_weight, (hidden, 2, inputs), 2 * inputs)
 
@@ -65,7 +62,7 @@ class RTU(Cell):
 
     def project(self) -> Self:
         """r ≤ 0.9999."""
-        return eqx.tree_at(lambda cell: cell.nu, self, bounded_nu(self.nu))
+        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.nu))
 
 
 class NonlinearRTU(RTU):
@@ -85,8 +82,7 @@ class RTURecipe(Recipe):
     """Settings of an RTU."""
 
     cell: ClassVar[Callable[..., Cell]] = RTU
-    r_min: float = 0.0
-    r_max: float = 1.0
+    retention: Retention = UniformRing()
     max_phase: float = 2 * math.pi
 
 
@@ -103,17 +99,6 @@ def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
     return jnp.stack([cos * own[0] - sin * own[1], sin * own[0] + cos * own[1]])
 
 
-def initial_nu(key: Key, hidden: int, r_min: float, r_max: float) -> Float[Array, "hidden"]:
-    """ν = log(−½ log(u (r_max² − r_min²) + r_min²)) (Orvieto et al. 2023), within the bound."""
-    squared = jax.random.uniform(key, (hidden,), minval=1e-6) * (r_max**2 - r_min**2) + r_min**2
-    return bounded_nu(jnp.log(-0.5 * jnp.log(squared)))
-
-
 def initial_theta_log(key: Key, hidden: int, max_phase: float) -> Float[Array, "hidden"]:
     """ϑ = log(max_phase · u)."""
     return jnp.log(max_phase * jax.random.uniform(key, (hidden,), minval=1e-6))
-
-
-def bounded_nu(nu: Float[Array, "hidden"]) -> Float[Array, "hidden"]:
-    """The nearest ν with exp(−e^ν) ≤ MAX_RETENTION."""
-    return jnp.maximum(nu, math.log(-math.log(MAX_RETENTION)))

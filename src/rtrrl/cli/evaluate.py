@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from rtrrl import settings
@@ -41,7 +40,7 @@ def run(args: Sequence[str]) -> int:
     if given.json:
         print_json(result)
     else:
-        Console().print(_table(result))
+        _show(result)
     return 0
 
 
@@ -80,15 +79,18 @@ def _returns(
     return np.asarray(play(plan.agent, states), float)
 
 
-def _table(result: dict) -> Table:
-    how = "the most probable actions" if result["greedy"] else "sampled actions"
-    table = Table(
-        title=escape(f"{result['task']} · {result['agent']}"),
-        caption=f"{result['episodes']:,} episodes, {how}, after {result['step']:,} steps",
-        box=SIMPLE_HEAD,
-    )
+def _show(result: dict) -> None:
+    console = Console()
+    console.print(f"{result['task']} · {result['agent']}", style="bold", markup=False)
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("seed", justify="right")
     table.add_column("return")
     for seed, mean, std in zip(result["seeds"], result["mean"], result["std"], strict=True):
         table.add_row(f"{seed}", f"{mean:.4g} ± {std:.3g}")
-    return table
+    console.print(table)
+    how = "the most probable actions" if result["greedy"] else "sampled actions"
+    console.print(
+        f"mean ± standard deviation over {result['episodes']:,} episodes of {how}, "
+        f"after {result['step']:,} steps",
+        highlight=False,
+    )

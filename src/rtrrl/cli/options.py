@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import functools
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -80,13 +79,16 @@ def split(args: Sequence[str]) -> tuple[list[str], list[str]]:
     >>> split(["TMaze-3", "--agent.cell.hidden", "8", "--steps", "9", "--agent.discount=0.9"])
     (['TMaze-3', '--steps', '9'], ['--agent.cell.hidden', '8', '--agent.discount=0.9'])
     """
-    plain, nested, rest = [], [], iter(args)
-    for token in rest:
+    plain, nested, rest = [], [], list(args)
+    while rest:
+        token = rest.pop(0)
         name, equals, _ = token.partition("=")
         if not (name.startswith("--") and "." in name):
             plain.append(token)
             continue
-        nested += [token] if equals else [token, *(value for value in [next(rest, None)] if value)]
+        nested.append(token)
+        if not equals and rest and not rest[0].startswith("--"):
+            nested.append(rest.pop(0))
     return plain, nested
 
 
@@ -94,12 +96,12 @@ def change(agent: Module, nested: Sequence[str]) -> Module:
     """The agent with single settings changed. **Raises** `RtrrlError` in one line."""
     if not nested:
         return agent
-    said = io.StringIO()
+    said = _paper()
     try:
         with contextlib.redirect_stderr(said):
             holder, unknown = _cli(agent, nested, return_unknown_args=True)
     except SystemExit as stop:
-        raise RtrrlError(_one_line(said.getvalue())) from stop
+        raise RtrrlError(_one_line(_read(said))) from stop
     for token in unknown:
         raise UnknownNameError("option", token.partition("=")[0], option_names(agent))
     return holder.agent
@@ -107,10 +109,10 @@ def change(agent: Module, nested: Sequence[str]) -> Module:
 
 def help_for(agent: eqx.Module) -> str:
     """Every setting of the agent with its description and value, for a terminal."""
-    said = io.StringIO()
+    said = _paper()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
         _cli(agent, ["--help"])
-    return said.getvalue()[said.getvalue().index("╭─ agent") :]
+    return _unboxed(_read(said)).partition("agent:\n")[2] or "  none\n"
 
 
 def option_names(module: eqx.Module, prefix: str = "--agent") -> list[str]:
@@ -127,11 +129,6 @@ def option_names(module: eqx.Module, prefix: str = "--agent") -> list[str]:
 def _is_option(name: str, value: Any) -> bool:
     """Not what follows from the task, nor an array with one entry per seed."""
     return name not in OF_THE_TASK and isinstance(value, bool | int | float | str | eqx.Module)
-
-
-@dataclasses.dataclass
-class _Holder:
-    agent: Any
 
 
 def _cli(agent: eqx.Module, args: Sequence[str], **how: Any) -> Any:
@@ -155,20 +152,48 @@ def _registry() -> ConstructorRegistry:
 
     @registry.struct_rule
     def module(info: StructTypeInfo) -> StructConstructorSpec | None:
-        if not isinstance(info.default, eqx.Module) or any(info.default is each for each in inside):
+        default = info.default
+        if not isinstance(default, eqx.Module) or any(default is each for each in inside):
             return None
-        inside.append(info.default)  # the next line asks this rule again
+        inside.append(default)  # the next line asks this rule again
         spec = ConstructorRegistry.get_struct_spec(info)
         inside.pop()
         assert isinstance(spec, StructConstructorSpec)
+
+        def changed(**fields: Any) -> eqx.Module:
+            return dataclasses.replace(default, **fields)
+
+        changed.__doc__ = (type(default).__doc__ or "").partition("\n")[0]
         fields = tuple(field for field in spec.fields if _is_option(field.name, field.default))
-        return StructConstructorSpec(functools.partial(dataclasses.replace, info.default), fields)
+        return StructConstructorSpec(changed, fields)
 
     return registry
+
+
+def _paper() -> io.TextIOWrapper:
+    # with an encoding, by which tyro chooses how to draw its boxes
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+
+
+def _read(said: io.TextIOWrapper) -> str:
+    said.seek(0)
+    return said.read()
+
+
+def _unboxed(boxes: str) -> str:
+    """tyro's help in the style of argparse's: a heading where a box began, no frames."""
+    lines = []
+    for line in boxes.splitlines():
+        if heading := re.fullmatch("╭─ (.*) options ─+╮", line):
+            lines += ["", f"{heading[1]}:"]
+        elif line.startswith("│") and not line.startswith("│ ──"):
+            lines.append(f"  {line.strip('│').strip('─')[1:].rstrip()}".rstrip())
+    return "\n".join(lines) + "\n"
 
 
 def _one_line(box: str) -> str:
     """What one of tyro's boxes says, without the box, its title and the advice below."""
     text = " ".join(re.sub("[╭─╮│╰╯]", " ", box).split())
     text = re.split(" Argument helptext:| For full helptext| Full helptext", text)[0]
-    return re.sub("^(Value|Parsing) error ", "", text) + "; see rtrrl train --help"
+    text = re.sub("^((Value|Parsing) error|Invalid choice) (Error parsing )?", "", text).rstrip(".")
+    return f"{text}; see rtrrl train --help"

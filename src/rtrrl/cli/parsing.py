@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **settings,
         )
-        self._optionals.title = "options"
+        self._positionals.title, self._optionals.title = "arguments", "options"
 
     def error(self, message: str) -> NoReturn:
         """Raises; `main` prints it."""
@@ -54,9 +54,6 @@ class Parser(argparse.ArgumentParser):
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=26)
-
-    def start_section(self, heading: str | None) -> None:
-        super().start_section(heading)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         # `--out DIR` once, and `-h, --help` as everywhere

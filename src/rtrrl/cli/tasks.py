@@ -30,13 +30,17 @@ def run(args: Sequence[str]) -> int:
 
 
 def _table(rows: list[dict]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_lines=False)
-    table.add_column("task", no_wrap=True, style="bold")
-    table.add_column("sees\ndoes", no_wrap=True)
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("task\nsees → does", no_wrap=True)
     table.add_column("what it is, what is hidden, how an episode ends")
+    table.add_column("from")
     for row in rows:
-        name = row["name"] if row["name"] == row["example"] else f"{row['name']}\n {row['example']}"
+        name = Text(row["name"], style="bold")
+        if row["example"] != row["name"]:
+            name.append(f"\nas {row['example']}", style="not bold")
+        name.append(f"\n{row['observation']} → {row['action']}", style="not bold dim")
         facts = Text(row["description"])
-        facts.append(f"\nhidden: {row['hidden']}; {row['ends']} [{row['backend']}]", style="dim")
-        table.add_row(name, f"{row['observation']}\n{row['action']}", facts, end_section=True)
+        hidden = "" if row["hidden"] == "nothing" else f"hidden: {row['hidden']}\n"
+        facts.append(f"\n{hidden}{row['ends']}", style="dim")
+        table.add_row(name, facts, row["backend"], end_section=True)
     return table

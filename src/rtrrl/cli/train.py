@@ -14,7 +14,6 @@ import jax
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from rtrrl import runs, training
@@ -43,10 +42,12 @@ def run(args: Sequence[str]) -> int:
         return _resume(given, nested)
     if given.task is None and given.config is None:
         raise RtrrlError(f"which task? for example rtrrl train {EXAMPLE}; rtrrl tasks lists them")
-    agent, environment, plan = _asked(given)
+    base = {} if given.config is None else _read_config(Path(given.config))
+    agent, environment, plan = _asked(given, base)
     agent = options.change(agent, nested)
     _check(agent, hint="; add --rule snap1" if given.cell and not given.rule else "")
-    out = Path(given.out) if given.out else _free(environment.name, given.agent or "default")
+    name = given.agent or base.get("agent", "default").partition(",")[0]
+    out = Path(given.out) if given.out else _free(environment.name, name)
     return _watched(
         out,
         given.json,
@@ -109,16 +110,20 @@ def _help(parser: Parser, plain: list[str]) -> int:
     """With the settings of the agent that the other arguments describe."""
     given, _ = parser.parse_known_args(plain)
     given.task = given.task or EXAMPLE
-    agent, *_ = _asked(given)
+    agent, *_ = _asked(given, {})
     print(parser.format_help())
     print(f"settings of the agent, here with the values of '{given.agent or 'default'}'")
     print(options.help_for(agent), end="")
     return 0
 
 
-def _asked(given: argparse.Namespace) -> tuple[Agent, Environment, dict[str, Any]]:
-    """The agent less its single settings, the environment, and the other arguments of `train`."""
-    base = {} if given.config is None else _read_config(Path(given.config))
+def _asked(
+    given: argparse.Namespace, base: dict[str, Any]
+) -> tuple[Agent, Environment, dict[str, Any]]:
+    """The agent less its single settings, the environment, and the other arguments of `train`.
+
+    What is not `given` is as in `base`, the config of a former run, if there is one.
+    """
     environment = make(given.task or base["task"])
     if base and given.agent is None:
         agent = _moved(Plan.of(base, environment).agent, environment)
@@ -143,9 +148,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_bytes())
     except ValueError as error:
         raise RunFolderError(f"{path} is no config of a run: it cannot be read as JSON") from error
-    if not isinstance(config, dict) or not {"task", "settings", "seeds"} <= set(config):
-        raise RunFolderError(f"{path} is no config of a run: it lacks task, settings or seeds")
-    return config
+    match config:
+        case {"task": str(), "agent": str(), "settings": dict(), "seeds": [int(), *_]}:
+            return config
+    raise RunFolderError(f"{path} is no config of a run: it lacks its task, settings or seeds")
 
 
 def _moved(agent: Agent, environment: Environment) -> Agent:
@@ -183,7 +189,7 @@ def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
     others = [
         f"--{name}"
         for name, value in vars(given).items()
-        if value not in (None, False) and name not in ("task", "resume", "json", "help")
+        if value is not None and value is not False and name not in ("task", "resume", "json")
     ]
     if others := others + [token for token in nested if token.startswith("--")]:
         raise RtrrlError(
@@ -217,15 +223,16 @@ def _watched(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
 
 def _show(run: Run, folder: Path) -> None:
     """Every seed's scores, and where the files are."""
-    table = Table(title=escape(f"{run.config['task']} · {run.config['agent']}"), box=SIMPLE_HEAD)
+    console = Console()
+    console.print(f"{run.config['task']} · {run.config['agent']}", style="bold", markup=False)
+    table = Table(box=SIMPLE_HEAD)
     for heading in ("seed", "best", "final"):
         table.add_column(heading, justify="right")
     for seed, best, final in zip(run.seeds, run.best, run.final, strict=True):
-        table.add_row(f"{seed}", f"{best:.4g}", f"{final:.4g}")
+        table.add_row(f"{seed}", _score(best), _score(final))
     if len(run.seeds) > 1:
         table.add_section()
-        table.add_row("median", f"{np.median(run.best):.4g}", f"{np.median(run.final):.4g}")
-    console = Console()
+        table.add_row("median", _score(np.median(run.best)), _score(np.median(run.final)))
     console.print(table)
     stopped = "" if run.stopped_by is Stop.BUDGET else f", stopped by {run.stopped_by}"
     console.print(
@@ -236,3 +243,7 @@ def _show(run: Run, folder: Path) -> None:
     print(f"run    {folder}")
     if run.metrics:
         print(f"curve  {folder / runs.CURVE}")
+
+
+def _score(value: float | np.floating) -> str:
+    return "–" if np.isnan(value) else f"{value:.4g}"

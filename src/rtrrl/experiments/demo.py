@@ -1,0 +1,39 @@
+"""`make demo`: two agents learn two tasks in a few minutes; a table and a figure tell how."""
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rtrrl.experiments.suite import COLUMNS, Entry, row
+from rtrrl.plots import learning_curve
+
+FOLDER = Path("runs/demo")
+FIGURE = FOLDER / "learning_curves.png"
+
+ENTRIES = [
+    Entry(task, agent, steps=steps, seeds=range(5))
+    for task, steps in (("MemoryChain-16", 200_000), ("CartPole-vel", 400_000))
+    for agent in ("default", "paper")
+]
+
+
+def main() -> None:
+    """Trains anew each time, so that there is something to watch."""
+    console = Console()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    done = [entry.run(FOLDER) for entry in ENTRIES]
+    table = Table(title="evaluation return: median over the seeds", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in ("task", "agent") else "right")
+    for entry, run in zip(ENTRIES, done, strict=True):
+        table.add_row(*row(entry, run))
+    console.print(table)
+    console.print("best: the highest of 50 evaluations; final: the mean over the last five.")
+    learning_curve(done, FIGURE)
+    console.print(f"The learning curves are in [bold]{FIGURE}[/bold], each run in a folder there.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""`make learn`: the learning targets, written into docs/results.md.
+
+The runs lie in runs/learning; a finished one is read, an interrupted one goes on.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rtrrl.checkpoints import write_atomic
+from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row
+from rtrrl.plots import learning_curve
+from rtrrl.runs import Run
+
+FOLDER = Path("runs/learning")
+PAGE = Path("docs/results.md")
+FIGURES = Path("docs/figures")
+
+SEEDS = range(8)
+DEFAULT = [
+    Entry("MemoryChain-32", "default", 500_000, SEEDS, target=0.95, needed=7),
+    Entry("MemoryChain-64", "default", 1_000_000, SEEDS, target=0.9, needed=6),
+]
+PAPER = [
+    Entry(task, "paper", 1_000_000, SEEDS)
+    for task in ("MemoryChain-4", "MemoryChain-8", "MemoryChain-16", "DeepSea-8")
+]
+PUBLISHED = {
+    "MemoryChain-4": "1.00±0.00",
+    "MemoryChain-8": "1.00±0.00",
+    "MemoryChain-16": "1.00±0.00",
+    "DeepSea-8": "0.99±0.54",
+}
+"""Table 2 of the paper, RFLO CT-RNN: median ± standard deviation of the best over 5 seeds."""
+
+
+def chance(entry: Entry) -> Entry:
+    """The random agent under the same protocol; it does not learn, so a short run tells."""
+    return Entry(entry.task, "random", 50_000, entry.seeds)
+
+
+def main() -> None:
+    """Runs what is missing, then writes page and figures."""
+    default, paper = ([(entry, entry.run(FOLDER)) for entry in each] for each in (DEFAULT, PAPER))
+    bases = [(chance(entry), chance(entry).run(FOLDER)) for entry in DEFAULT + PAPER]
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    learning_curve([run for _, run in default], FIGURES / "default.png")
+    learning_curve([run for _, run in paper], FIGURES / "paper.png")
+    write_atomic(PAGE, page(default, paper, bases).encode())
+    print(f"written: {PAGE} and {FIGURES}/")
+
+
+Done = Sequence[tuple[Entry, Run]]
+
+
+def page(default: Done, paper: Done, bases: Done) -> str:
+    """docs/results.md."""
+    versions = default[0][1].config["versions"]
+    return f"""# What the agents learn
+
+Made by `make learn` with rtrrl {versions["rtrrl"]}, jax {versions["jax"]}, Python
+{versions["python"]}; do not edit. A score is the mean return of 10 whole episodes of the frozen
+agent, its actions sampled. *best* is the highest of the 50 evaluations of a run, which is what the
+paper reports; *final* is the mean over the last tenth of them. Best and final are medians over the
+seeds, which are 0 … 7 everywhere. A best of noise flatters: compare with the rows of the random
+agent.
+
+## The default agent keeps what it learns
+
+{_targets(default)}
+![learning curves of the default agent](figures/default.png)
+
+## The paper's agent, as published
+
+RFLO, random feedback, the paper's settings. It reaches what the paper reports as best, and in many
+seeds does not hold it.
+
+{_published(paper)}
+![learning curves of the paper's agent](figures/paper.png)
+
+## Chance: the random agent under the same protocol
+
+{markdown(COLUMNS, [row(*each) for each in bases])}
+## To repeat a row
+
+    {_commands([entry for entry, _ in [*default, *paper, *bases]])}
+"""
+
+
+def _targets(done: Done) -> str:
+    columns = (*COLUMNS, "final ≥ target", "target")
+    rows = []
+    for entry, run in done:
+        reached = int(np.sum(run.final >= entry.target))
+        met = "met" if reached >= entry.needed else "missed"
+        rows.append(
+            [
+                *row(entry, run),
+                f"{reached} of {len(entry.seeds)}, {met}",
+                f"≥ {entry.target} in ≥ {entry.needed}",
+            ]
+        )
+    return markdown(columns, rows)
+
+
+def _published(done: Done) -> str:
+    columns = (*COLUMNS, "best of each seed", "the paper's best")
+    rows = []
+    for entry, run in done:
+        each = " ".join(f"{value:.2f}" for value in np.sort(run.best)[::-1])
+        rows.append([*row(entry, run), each, PUBLISHED[entry.task]])
+    return markdown(columns, rows)
+
+
+def _commands(entries: Sequence[Entry]) -> str:
+    return "\n    ".join(dict.fromkeys(entry.command() for entry in entries))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""One battery that every cell passes."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rtrrl.cells import CTRNN, NCP, Cell, Diagonal, LeakyCell, SparseRandom, recurrent_parameters
+from rtrrl.types import parameters
+from tests.members import CELLS, HIDDEN, INPUTS, cell, each_cell, quick_jit
+
+STEP = quick_jit(lambda cell, h, x: cell(h, x))
+X = jnp.array([0.5, -1.0])
+
+
+@each_cell
+def test_recipe_builds_its_cell(cell_name):
+    recipe, model = CELLS[cell_name], cell(cell_name)
+    assert isinstance(model, recipe.cell)
+    assert (model.inputs, model.hidden) == (INPUTS, HIDDEN)
+    for field in dataclasses.fields(recipe):
+        if hasattr(model, field.name):
+            assert getattr(model, field.name) == getattr(recipe, field.name)
+    other = cell(cell_name, seed=1)
+    assert not np.allclose(model.weight, other.weight)
+
+
+@each_cell
+def test_state_and_features_have_the_promised_shapes(cell_name):
+    model = cell(cell_name)
+    h = model.initial_state()
+    assert h.shape == (HIDDEN, model.components)
+    assert not h.any()
+    new = STEP(model, h, X)
+    assert (new.shape, new.dtype) == (h.shape, h.dtype)
+    for features in (model.features(new), model.features(new, X)):
+        assert (features.shape, features.dtype) == ((model.feature_size,), h.dtype)
+
+
+@each_cell
+def test_every_array_has_one_row_per_unit(cell_name):
+    for leaf in jax.tree.leaves(eqx.filter(cell(cell_name), eqx.is_array)):
+        assert leaf.shape[0] == HIDDEN
+
+
+@each_cell
+def test_a_row_of_parameters_drives_its_own_unit_alone(cell_name):
+    """What the local rules stand on."""
+    model = cell(cell_name)
+    h = jax.random.normal(jax.random.key(3), (HIDDEN, model.components))
+    learnt = recurrent_parameters(model)
+    one_row = jax.tree.map(lambda leaf: leaf.at[1].add(0.1), learnt)
+    micro_step = quick_jit(lambda cell: cell.micro_step(h, X))
+    moved = micro_step(model) != micro_step(eqx.combine(one_row, model))
+    assert moved[1].any()
+    assert not moved[jnp.array([0, 2, 3])].any()
+
+
+@each_cell
+def test_features_read_feedforward_parameters_alone(cell_name):
+    """Whatever a rule carries must not have an immediate part in the features as well."""
+    model = cell(cell_name)
+    h = jax.random.normal(jax.random.key(3), (HIDDEN, model.components))
+
+    def total(learnt):
+        return eqx.combine(learnt, model).features(h, X).sum()
+
+    gradient = quick_jit(jax.grad(total))(parameters(model))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert bool(leaf.any()) == (path[0].name in model.feedforward), path
+
+
+@each_cell
+def test_vmap_over_cells_and_scan_over_time(cell_name):
+    models = [cell(cell_name, seed) for seed in (0, 1)]
+    arrays, static = eqx.partition(models, eqx.is_array)
+    stacked = eqx.combine(jax.tree.map(lambda *a: jnp.stack(a), *arrays), static[0])
+    xs = jax.random.normal(jax.random.key(0), (3, INPUTS))
+
+    def live(model):
+        turn = lambda h, x: (model(h, x), None)  # noqa: E731
+        return jax.lax.scan(turn, model.initial_state(), xs)[0]
+
+    alone, together = quick_jit(lambda one, all: (live(one), eqx.filter_vmap(live)(all)))(
+        models[0], stacked
+    )
+    np.testing.assert_allclose(alone, together[0], rtol=1e-5, atol=1e-6)
+    for model, h in zip(models, together, strict=True):
+        expected = model.initial_state()
+        for x in xs:
+            expected = STEP(model, expected, x)
+        np.testing.assert_allclose(h, expected, rtol=1e-5, atol=1e-6)
+
+
+@each_cell
+def test_gradient_reaches_every_parameter(cell_name):
+    model = cell(cell_name)
+
+    def loss(learnt):
+        moving = eqx.combine(learnt, model)
+        h = moving.initial_state()
+        for _ in range(4):  # an NCP's motor units hear of the input in the third step
+            h = moving(h, X)
+        return moving.features(h, X) @ jnp.arange(1.0, model.feature_size + 1)
+
+    gradient = quick_jit(jax.grad(loss))(parameters(model))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert jnp.isfinite(leaf).all(), path
+        rows = np.asarray(leaf).reshape(HIDDEN, -1)
+        assert rows.any(axis=1).all(), f"{path}: a unit's row has no gradient"
+
+
+@each_cell
+def test_projection_is_idempotent_and_leaves_a_newborn_cell_alone(cell_name):
+    model = cell(cell_name)
+    assert eqx.tree_equal(model.project(), model)
+    wild = eqx.combine(jax.tree.map(lambda leaf: leaf - 20.0, parameters(model)), model)
+    once = wild.project()
+    assert eqx.tree_equal(once.project(), once)
+    assert jnp.isfinite(STEP(once, once.initial_state(), X)).all()
+
+
+@each_cell
+def test_diagonal_says_whether_units_read_each_other(cell_name):
+    model = cell(cell_name)
+    h = jax.random.normal(jax.random.key(3), (HIDDEN, model.components))
+    jacobian = np.asarray(quick_jit(jax.jacrev(lambda h: model(h, X)))(h))
+    other = ~np.eye(HIDDEN, dtype=bool)
+    assert model.diagonal == (not jacobian.transpose(0, 2, 1, 3)[other].any())
+
+
+@each_cell
+def test_a_leaks_rate_does_not_depend_on_state_or_input(cell_name):
+    model = cell(cell_name)
+    if not isinstance(model, LeakyCell):
+        pytest.skip("no leak")
+    row = jax.tree.map(lambda leaf: leaf[0], model)
+
+    @quick_jit
+    def leak(own, h, x):
+        return jax.jacrev(row.unit)(own, h, x)
+
+    h = jax.random.normal(jax.random.key(3), (HIDDEN, 1))
+    np.testing.assert_allclose(
+        leak(jnp.ones(1), h, X), leak(-2 * jnp.ones(1), 3 * h, -X), rtol=1e-6
+    )
+
+
+def test_a_cell_is_abstract_or_final_enough():
+    with pytest.raises(TypeError, match="abstract"):
+        Cell()
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, 0.3, 2.0])
+def test_dt_is_one_over_a_whole_number(dt):
+    with pytest.raises(ValueError, match=f"dt is {dt}: it must be 1/k"):
+        CTRNN(2, 3, key=jax.random.key(0), dt=dt)
+
+
+def test_wirings_draw_what_they_promise():
+    key, inputs, hidden = jax.random.key(0), 5, 16
+    diagonal = np.asarray(Diagonal().mask(inputs, hidden, key))
+    assert diagonal[:, :inputs].all()
+    np.testing.assert_array_equal(diagonal[:, inputs:-1], np.eye(hidden))
+    sparse = np.asarray(SparseRandom(0.3).mask(inputs, hidden, key))
+    assert 0.2 < sparse[:, :-1].mean() < 0.4
+    assert sparse[:, -1].all()
+    none = np.asarray(SparseRandom(0.0).mask(inputs, hidden, key))
+    assert (none[:, :-1].sum(axis=1) == 1).all(), "every unit keeps one input"
+
+
+def test_ncp_layers_reach_only_the_next():
+    mask = np.asarray(NCP(1.0).mask(3, 16, jax.random.key(0)))
+    inter, command, motor = slice(0, 8), slice(8, 12), slice(12, 16)
+    assert mask[inter, :3].all()
+    assert not mask[command, :3].any()
+    assert not mask[motor, :3].any()
+    reached = mask[:, 3:-1]
+    expected = np.zeros((16, 16), bool)
+    expected[command, inter] = expected[motor, command] = expected[command, command] = True
+    np.testing.assert_array_equal(reached, expected)

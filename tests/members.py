@@ -1,0 +1,63 @@
+"""The members of each family, so that a new one joins the batteries by being registered."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from rtrrl.cells import NCP, RECIPES, Cell, CTRNNRecipe, Diagonal, FullyConnected, SparseRandom
+from rtrrl.certificates import RUN_ONCE
+from rtrrl.errors import UnsupportedCellError
+from rtrrl.gradients import RULES, GradientRule
+from rtrrl.types import PyTree
+
+INPUTS, HIDDEN = 2, 4
+WIRINGS = {
+    "full": FullyConnected(),
+    "sparse": SparseRandom(0.4),
+    "diagonal": Diagonal(),
+    "ncp": NCP(0.8),
+}
+CELLS = {name: dataclasses.replace(recipe, hidden=HIDDEN) for name, recipe in RECIPES.items()} | {
+    f"ctrnn-{name}-dt{dt}": CTRNNRecipe(hidden=HIDDEN, dt=dt, wiring=wiring)
+    for name, wiring in WIRINGS.items()
+    for dt in (1.0, 0.25)
+    if (name, dt) != ("full", 1.0)  # that is "ctrnn"
+}
+
+
+def cell(name: str, seed: int = 0) -> Cell:
+    """A small cell, in the precision that is on."""
+    return CELLS[name](INPUTS, jax.random.key(seed))
+
+
+def rule_for(name: str, cell: Cell) -> GradientRule:
+    """The rule of that name, or the test is skipped where it refuses the cell."""
+    try:
+        RULES[name].init(cell)
+    except UnsupportedCellError as refusal:
+        pytest.skip(str(refusal))
+    return RULES[name]
+
+
+def assert_same(got: PyTree, expected: PyTree, tolerance: float = 1e-10) -> None:
+    """Same structure, and |got − expected| ≤ tolerance · |expected| leaf by leaf."""
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    pairs = zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(expected), strict=True)
+    for (path, a), b in pairs:
+        assert a.shape == b.shape
+        error = jnp.linalg.norm((a - b).ravel())
+        assert error <= tolerance * jnp.linalg.norm(b.ravel()), jax.tree_util.keystr(path)
+
+
+def quick_jit(function: Callable) -> Callable:
+    """`jax.jit` for a function that runs a few times: compiled in a third of the time."""
+    return jax.jit(function, compiler_options=RUN_ONCE)
+
+
+each_cell = pytest.mark.parametrize("cell_name", CELLS)
+each_rule = pytest.mark.parametrize("rule_name", RULES)
+each_recipe = pytest.mark.parametrize("cell_name", RECIPES)
+diagonal_cells = [name for name in CELLS if cell(name).diagonal]

@@ -1,0 +1,139 @@
+"""The influence against sensitivities written out by hand, in NumPy."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rtrrl.cells import CTRNN, LRU, RTU, NonlinearRTU
+from rtrrl.cells.retentions import MAX_RETENTION
+from rtrrl.gradients import RFLO, DiagonalRTRL
+from rtrrl.types import parameters
+from tests.members import quick_jit
+
+pytestmark = pytest.mark.usefixtures("x64")
+STEPS, INPUTS, HIDDEN = 6, 2, 3
+
+
+def pulled_back(cell, rule, xs, h_bar):
+    """The rule's pullback of h̄ after every step."""
+
+    @quick_jit
+    def turn(influence, h, x):
+        h, influence = rule.step(cell, influence, h, x)
+        return h, influence, rule.pullback(cell, influence, h_bar)
+
+    influence, h, gradients = rule.init(cell), cell.initial_state(), []
+    for x in xs:
+        h, influence, gradient = turn(influence, h, x)
+        gradients.append(gradient)
+    return h, gradients
+
+
+def sequence(components):
+    keys = jax.random.split(jax.random.key(3))
+    xs = jax.random.normal(keys[0], (STEPS, INPUTS))
+    return np.asarray(xs), np.asarray(jax.random.normal(keys[1], (HIDDEN, components)))
+
+
+@pytest.mark.parametrize("dt", [1.0, 0.25])
+def test_rflo_is_its_closed_form(dt):
+    """J_W' = (1 − dt/τ) J_W + (dt/τ) φ' ξᵀ,  J_τ' = (1 − dt/τ) J_τ + (dt/τ²)(h − φ)."""
+    cell = CTRNN(INPUTS, HIDDEN, key=jax.random.key(0), dt=dt)
+    xs, h_bar = sequence(1)
+    h_end, gradients = pulled_back(cell, RFLO(), xs, jnp.asarray(h_bar))
+    W, tau = np.asarray(cell.weight), np.asarray(cell.tau)
+    h, J_W, J_tau = np.zeros(HIDDEN), np.zeros_like(W), np.zeros(HIDDEN)
+    for x, gradient in zip(xs, gradients, strict=True):
+        for _ in range(round(1 / dt)):
+            xi = np.concatenate([x, h, [1.0]])
+            phi = np.tanh(W @ xi)
+            J_W = (1 - dt / tau)[:, None] * J_W + (dt / tau * (1 - phi**2))[:, None] * xi
+            J_tau = (1 - dt / tau) * J_tau + dt / tau**2 * (h - phi)
+            h = h + dt / tau * (phi - h)
+        np.testing.assert_allclose(gradient.weight, h_bar * J_W, rtol=1e-11)
+        np.testing.assert_allclose(gradient.tau, h_bar[:, 0] * J_tau, rtol=1e-11)
+    np.testing.assert_allclose(h_end[:, 0], h, rtol=1e-12)
+
+
+def complex_sensitivities(cell, xs):
+    """h and ∂h/∂(ν, ϑ, B_re, B_im, γ) after every step, complex, one unit a row."""
+    r, phase = np.exp(-np.exp(cell.nu)), np.exp(cell.theta_log)
+    Lambda = (r * np.exp(1j * phase))[:, None]
+    B = np.asarray(cell.weight[:, 0] + 1j * cell.weight[:, 1])
+    linear = not isinstance(cell, NonlinearRTU)
+    free = isinstance(cell, LRU)
+    g = np.exp(cell.gamma_log) if free else np.sqrt(1 - r**2)
+    dg_dnu = 0 * r if free else np.exp(cell.nu) * r**2 / g
+    h = np.zeros((HIDDEN, 1), complex)
+    S = dict.fromkeys(("nu", "theta", "B_re", "B_im", "gamma"), 0j)
+    for x in xs:
+        Bx = (B @ x)[:, None]
+        S = {
+            "nu": Lambda * S["nu"] - np.exp(cell.nu)[:, None] * Lambda * h + dg_dnu[:, None] * Bx,
+            "theta": Lambda * S["theta"] + 1j * phase[:, None] * Lambda * h,
+            "B_re": Lambda * S["B_re"] + g[:, None] * x,
+            "B_im": Lambda * S["B_im"] + 1j * g[:, None] * x,
+            "gamma": Lambda * S["gamma"] + g[:, None] * Bx,
+        }
+        h = Lambda * h + g[:, None] * Bx
+        if not linear:  # tanh of each part apart, and its slope on each part of a sensitivity
+            h = np.tanh(h.real) + 1j * np.tanh(h.imag)
+            slope = (1 - h.real**2), (1 - h.imag**2)
+            S = {name: slope[0] * s.real + 1j * slope[1] * s.imag for name, s in S.items()}
+        yield h, S
+
+
+@pytest.mark.parametrize("kind", [RTU, NonlinearRTU, LRU])
+def test_complex_cells_follow_their_recursion_and_finite_differences(kind):
+    cell = kind(INPUTS, HIDDEN, key=jax.random.key(1))
+    xs, h_bar = sequence(2)
+    h_end, gradients = pulled_back(cell, DiagonalRTRL(), xs, jnp.asarray(h_bar))
+    real, imaginary = h_bar[:, :1], h_bar[:, 1:]
+    sensitivities = list(complex_sensitivities(cell, xs))
+    for (_, S), gradient in zip(sensitivities, gradients, strict=True):
+        bar = {name: real * s.real + imaginary * s.imag for name, s in S.items()}
+        np.testing.assert_allclose(gradient.nu, bar["nu"][:, 0], rtol=1e-10)
+        np.testing.assert_allclose(gradient.theta_log, bar["theta"][:, 0], rtol=1e-10)
+        np.testing.assert_allclose(gradient.weight[:, 0], bar["B_re"], rtol=1e-10)
+        np.testing.assert_allclose(gradient.weight[:, 1], bar["B_im"], rtol=1e-10)
+        if kind is LRU:
+            np.testing.assert_allclose(gradient.gamma_log, bar["gamma"][:, 0], rtol=1e-10)
+    end, _ = sensitivities[-1]
+    np.testing.assert_allclose(h_end[:, 0] + 1j * h_end[:, 1], end[:, 0], rtol=1e-12)
+
+    @quick_jit
+    def objective(moved):
+        h = moved.initial_state()
+        for x in xs:
+            h = moved(h, jnp.asarray(x))
+        return jnp.vdot(h_bar, h)
+
+    for field in dataclasses.fields(parameters(gradients[-1])):
+        expected = getattr(gradients[-1], field.name)
+        if not eqx.is_inexact_array(expected):
+            continue
+        value = getattr(cell, field.name)
+        for index in np.ndindex(value.shape):
+
+            def at(step, index=index, name=field.name, value=value):
+                return eqx.tree_at(lambda c: getattr(c, name), cell, value.at[index].add(step))
+
+            slope = (objective(at(1e-5)) - objective(at(-1e-5))) / 2e-5
+            assert float(expected[index]) == pytest.approx(float(slope), rel=1e-6, abs=1e-9)
+
+
+def test_projection_keeps_parameters_admissible():
+    leaky = CTRNN(INPUTS, HIDDEN, key=jax.random.key(0))
+    fast = eqx.tree_at(lambda c: c.tau, leaky, jnp.array([-3.0, 0.5, 2.0]))
+    np.testing.assert_array_equal(fast.project().tau, [1.0, 1.0, 2.0])
+    for kind in (RTU, NonlinearRTU, LRU):
+        cell = kind(INPUTS, HIDDEN, key=jax.random.key(0))
+        slow = eqx.tree_at(lambda c: c.nu, cell, jnp.array([-50.0, -10.0, 0.3]))
+        retention = np.exp(-np.exp(slow.project().nu))
+        np.testing.assert_allclose(retention[:2], MAX_RETENTION, rtol=1e-12)
+        assert retention[0] < 1
+        assert slow.project().nu[2] == 0.3
