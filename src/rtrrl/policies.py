@@ -100,6 +100,16 @@ class Categorical(Policy):
         log_pi = jax.nn.log_softmax(y)
         return -jnp.sum(jnp.exp(log_pi) * log_pi)
 
+    def score(self, y: Outputs, action: Int[Array, ""]) -> Outputs:
+        """onehot(a) − π: as its derivative, in fewer kernels."""
+        return self.encode(action).astype(y.dtype) - jax.nn.softmax(y)
+
+    def entropy_gradient(self, y: Outputs) -> Outputs:
+        """−π (log π + H)."""
+        log_pi = jax.nn.log_softmax(y)
+        pi = jnp.exp(log_pi)
+        return -pi * (log_pi - jnp.sum(pi * log_pi))
+
     def encode(self, action: Int[Array, ""]) -> Float[Array, "action_size"]:
         """One-hot."""
         return jax.nn.one_hot(action, self.actions)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Int
 
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment
+from rtrrl.randomness import written_out
 from rtrrl.types import Key, PyTree, Scalar
 
 
@@ -71,7 +72,7 @@ def live(agent: Agent, environment: Environment, lives: Life, steps: Int[Array, 
 
 def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Bool[Array, ""]]:
     """The world answers, the agent learns and acts."""
-    key = jax.random.fold_in(life.key, 2 * life.steps)
+    key = jax.random.fold_in(written_out(life.key), 2 * life.steps)
     world, seen = environment.step(key, life.world, life.action)
     state, action, info = agent.step(life.agent, seen.observation, seen.reward, seen.discount)
     finite = jnp.isfinite(seen.reward) & jnp.isfinite(seen.observation).all()
@@ -98,7 +99,9 @@ def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Boo
 
 def _restart_if(agent: Agent, environment: Environment, life: Life, last: Bool[Array, ""]) -> Life:
     """The next episode's beginning where the last one is over."""
-    world, observation = environment.reset(jax.random.fold_in(life.key, 2 * life.steps + 1))
+    world, observation = environment.reset(
+        jax.random.fold_in(written_out(life.key), 2 * life.steps + 1)
+    )
     state, action = agent.begin(life.agent, observation)
     broken = _first(life.broken, jnp.isfinite(observation).all(), life.steps)
     begun = eqx.tree_at(

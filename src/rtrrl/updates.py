@@ -1,6 +1,7 @@
 """From δ and traces to a change of parameters."""
 
 import abc
+import math
 
 import equinox as eqx
 import jax
@@ -85,8 +86,9 @@ class Adam(OptaxUpdate):
                 updates,
             )
 
+        unclipped = isinstance(self.clip, float) and math.isinf(self.clip)
         return optax.chain(
-            optax.clip_by_global_norm(self.clip),
+            optax.identity() if unclipped else optax.clip_by_global_norm(self.clip),
             optax.scale_by_adam(self.b1, self.b2, self.epsilon),
             optax.stateless(rescale),
         )

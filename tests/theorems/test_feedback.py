@@ -77,7 +77,7 @@ def test_agents_gradient_is_that_of_value_and_log_probability_through_time(feedb
     state = agent.init(jax.random.key(0))
     theta, step = state.parameters, quick_jit(agent.step)
     observations = jax.random.normal(jax.random.key(1), (5, 2))
-    state, _ = agent.begin(state, observations[0])
+    state, _ = quick_jit(agent.begin)(state, observations[0])
     before, inputs = state, [state.now.x]
     for t in range(1, 5):
         before = state

@@ -1,6 +1,7 @@
 """Real-Time Recurrent Reinforcement Learning, in the order of the paper's algorithm box."""
 
 import dataclasses
+import math
 from typing import Any, Self
 
 import equinox as eqx
@@ -15,9 +16,11 @@ from rtrrl.normalizers import (
     ObservationNormalizer,
     RawObservations,
     RawRewards,
+    ReturnScaledRewards,
     RewardNormalizer,
 )
 from rtrrl.policies import Policy, policy_for
+from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
 from rtrrl.updates import Adam, Groups, Update, zeros_like
@@ -28,7 +31,16 @@ class Moment(eqx.Module):
 
     x: Float[Array, "inputs"]
     h: Float[Array, "hidden k"]
+    y: Float[Array, "outputs"]
+    """The actor's outputs, of which the action was drawn."""
     action: Action
+
+
+def at_rest(cell: cells.Cell, policy: Policy) -> Moment:
+    """Before the first observation."""
+    return Moment(
+        jnp.zeros(cell.inputs), cell.initial_state(), jnp.zeros(policy.outputs), policy.no_action
+    )
 
 
 class RTRRLState(eqx.Module):
@@ -102,11 +114,22 @@ class RTRRL(Agent):
 
     @classmethod
     def default(cls, task: str | Environment, **changes: Any) -> Self:
-        """The one to start with: RTU, exact diagonal RTRL, symmetric feedback."""
+        """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
+
+        The influence carries credit to inputs of long ago, so the traces need not: λ = 0.9 keeps
+        the noise of all the actions in between out of them. Time constants start spread up to
+        1,000 steps, and the recurrence learns more slowly than the readouts. The norm is not
+        clipped: a clipped step is as large when nothing is left to learn as when all is.
+        """
         settings = {
-            "cell": cells.RTURecipe(),
+            "cell": cells.RTURecipe(retention=cells.LogUniformTimes()),
             "rule": gradients.DiagonalRTRL(),
             "feedback": readouts.Symmetric(),
+            "optimizer": Adam(recurrent_multiple=0.3, clip=math.inf, epsilon=1e-3),
+            "reward_normalizer": ReturnScaledRewards(),
+            "trace_decay_actor": 0.9,
+            "trace_decay_critic": 0.9,
+            "trace_decay_recurrent": 0.9,
         }
         return cls._for(task, settings | changes)
 
@@ -130,7 +153,7 @@ class RTRRL(Agent):
             optimizer=self.optimizer.init(groups),
             traces=zeros_like(groups),
             influence=self.rule.init(cell, rule_key),
-            now=Moment(jnp.zeros(inputs), cell.initial_state(), self.policy.no_action),
+            now=at_rest(cell, self.policy),
             value=jnp.zeros(()),
             average_reward=jnp.zeros(()),
             attenuation=jnp.ones(()),
@@ -148,12 +171,13 @@ class RTRRL(Agent):
         influence = self.rule.restart(cell, state.influence)
         h, influence = self.rule.step(cell, influence, cell.initial_state(), x)
         features = cell.features(h, x)
-        action = self._sample(state, state.parameters.actor(features))
+        y = state.parameters.actor(features)
+        action = self._sample(state, y)
         state = dataclasses.replace(
             state,
             traces=zeros_like(state.parameters),
             influence=influence,
-            now=Moment(x, h, action),
+            now=Moment(x, h, y, action),
             value=state.parameters.critic(features)[0],
             attenuation=jnp.ones(()),
             observation_statistics=seen,
@@ -197,7 +221,7 @@ class RTRRL(Agent):
             optimizer=optimizer,
             traces=traces,
             influence=influence,
-            now=Moment(x, h, action),
+            now=Moment(x, h, y, action),
             value=value,
             average_reward=state.average_reward + self.average_reward_rate * delta,
             attenuation=state.attenuation * self.discount,
@@ -222,9 +246,8 @@ class RTRRL(Agent):
             immediate, h_bar = features_vjp(features_bar)
             return eqx.combine(self.rule.pullback(theta.cell, state.influence, h_bar), immediate)
 
-        y = theta.actor(features)
-        one = jnp.ones(1, y.dtype)
-        score = self.policy.score(y, now.action)
+        one = jnp.ones(1, now.y.dtype)
+        score = self.policy.score(now.y, now.action)
         if self.attenuate:
             score = state.attenuation * score
         g_critic = theta.critic.pullback(one)
@@ -234,10 +257,10 @@ class RTRRL(Agent):
             critic=theta.critic.gradient(features, one),
             cell=through_cell(g_critic + self.actor_influence * g_actor),
         )
-        calm = self.entropy_rate * self.policy.entropy_gradient(y)
+        calm = self.entropy_rate * self.policy.entropy_gradient(now.y)
         bonus = Groups(
             actor=theta.actor.gradient(features, calm),
-            critic=theta.critic.gradient(features, jnp.zeros(1, y.dtype)),
+            critic=theta.critic.gradient(features, jnp.zeros(1, now.y.dtype)),
             cell=through_cell(theta.actor.pullback(calm)),
         )
         return gradient, bonus
@@ -265,10 +288,12 @@ class RTRRL(Agent):
 
     def _sample(self, state: RTRRLState, y: Float[Array, "outputs"]) -> Action:
         # one hash a step instead of splitting and carrying keys
-        return self.policy.sample(jax.random.fold_in(state.key, state.steps), y)
+        return self.policy.sample(jax.random.fold_in(written_out(state.key), state.steps), y)
 
-    def frozen(self, state: RTRRLState, greedy: bool = False) -> "FrozenRTRRL":
+    def frozen(self, state: RTRRLState, greedy: bool = False) -> Agent:
         """This agent as it is now, acting without learning."""
+        from rtrrl.agents.frozen import FrozenRTRRL  # which is made of an RTRRL
+
         return FrozenRTRRL(
             task=self.task,
             agent=self,
@@ -277,67 +302,3 @@ class RTRRL(Agent):
             reward_statistics=state.reward_statistics,
             greedy=greedy,
         )
-
-
-class Play(eqx.Module):
-    """All that changes while a frozen agent acts."""
-
-    now: Moment
-    key: Key
-    steps: Int[Array, ""]
-
-
-class FrozenRTRRL(Agent):
-    """An RTRRL agent whose parameters and statistics stand still."""
-
-    task: str = eqx.field(static=True)
-    agent: RTRRL
-    parameters: Groups
-    observation_statistics: PyTree
-    reward_statistics: PyTree
-    greedy: bool = eqx.field(static=True)
-
-    def init(self, key: Key) -> Play:
-        """At rest."""
-        cell = self.parameters.cell
-        now = Moment(jnp.zeros(cell.inputs), cell.initial_state(), self.agent.policy.no_action)
-        return Play(now, key, jnp.zeros((), jnp.int32))
-
-    def begin(self, state: Play, observation: Observation) -> tuple[Play, Action]:
-        """An episode starts."""
-        seen = self.agent.observation_normalizer(self.observation_statistics, observation)
-        state, _ = self._act(state, self.parameters.cell.initial_state(), self.agent.inputs(seen))
-        return state, self.agent.policy.admissible(state.now.action)
-
-    def step(
-        self, state: Play, observation: Observation, reward: Scalar, discount: Scalar
-    ) -> tuple[Play, Action, Info]:
-        """Acts. The TD error is reported, not learnt from."""
-        agent, before = self.agent, state.now
-        observation = agent.observation_normalizer(self.observation_statistics, observation)
-        reward = agent.reward_normalizer(self.reward_statistics, reward)
-        x = agent.inputs(observation, before.action, reward)
-        v_tm1 = self._value(before)
-        state, y = self._act(state, before.h, x)
-        value = self._value(state.now)
-        delta = td_error(reward, agent.discount * discount, value, v_tm1)
-        action = agent.policy.admissible(state.now.action)
-        return state, action, Info(delta, value, agent.policy.entropy(y))
-
-    def frozen(self, state: Play, greedy: bool = False) -> "FrozenRTRRL":
-        """Itself."""
-        del state
-        return dataclasses.replace(self, greedy=greedy)
-
-    def _value(self, now: Moment) -> Scalar:
-        return self.parameters.critic(self.parameters.cell.features(now.h, now.x))[0]
-
-    def _act(self, state: Play, h: Array, x: Array) -> tuple[Play, Float[Array, "outputs"]]:
-        policy, cell = self.agent.policy, self.parameters.cell
-        h = cell(h, x)
-        y = self.parameters.actor(cell.features(h, x))
-        if self.greedy:
-            action = policy.mode(y)
-        else:
-            action = policy.sample(jax.random.fold_in(state.key, state.steps), y)
-        return Play(Moment(x, h, action), state.key, state.steps + 1), y

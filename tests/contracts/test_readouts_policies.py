@@ -1,0 +1,168 @@
+"""Batteries for readouts and policies."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rtrrl.environments import Box, Discrete
+from rtrrl.errors import UnsupportedSpaceError
+from rtrrl.policies import Categorical, Gaussian, policy_for
+from rtrrl.readouts import RandomFeedback, Symmetric
+from rtrrl.types import parameters
+
+FEEDBACKS = [Symmetric(), RandomFeedback(), RandomFeedback(scale=3.0)]
+POLICIES = {
+    "categorical": Categorical(3),
+    "gaussian": Gaussian((-2.0, 0.0), (4.0, 1.0)),
+    "unbounded": Gaussian((-np.inf,), (np.inf,)),
+}
+DRAWS = 4000
+
+each_feedback = pytest.mark.parametrize("feedback", FEEDBACKS, ids=lambda f: type(f).__name__)
+each_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+
+
+def outputs(policy):
+    return jnp.linspace(-0.6, 0.4, policy.outputs)
+
+
+def draws(policy, y):
+    keys = jax.random.split(jax.random.key(0), DRAWS)
+    return jax.vmap(policy.sample, in_axes=(0, None))(keys, y)
+
+
+@each_feedback
+def test_readout(feedback):
+    readout = feedback.readout(4, 2, 0.5, jax.random.key(0))
+    features, y_bar = jnp.arange(4.0), jnp.array([1.0, -2.0])
+    assert readout.weight.shape == (2, 5)
+    assert not readout.weight[:, -1].any(), "no bias at birth"
+    biased = eqx.tree_at(lambda r: r.weight, readout, readout.weight.at[:, -1].set(7.0))
+    np.testing.assert_allclose(biased(features), readout.weight[:, :-1] @ features + 7, rtol=1e-6)
+    assert readout.pullback(y_bar).shape == (4,)
+    gradient = readout.gradient(features, y_bar)
+    assert jax.tree.structure(gradient) == jax.tree.structure(parameters(readout))
+    batch = jax.jit(jax.vmap(readout))(jnp.stack([features, -features]))
+    np.testing.assert_allclose(batch[0], readout(features), rtol=1e-6)
+    assert not np.allclose(feedback.readout(4, 2, 0.5, jax.random.key(1)).weight, readout.weight)
+
+
+@each_feedback
+def test_readouts_weights_have_the_promised_scale(feedback):
+    readout = feedback.readout(100, 50, 0.5, jax.random.key(0))
+    assert readout.weight[:, :-1].std() == pytest.approx(0.5 / 10, rel=0.05)
+    if isinstance(feedback, RandomFeedback):
+        assert readout.feedback.value.std() == pytest.approx(feedback.scale / 10, rel=0.05)
+
+
+@each_policy
+def test_actions_have_one_type(policy):
+    y = outputs(policy)
+    sampled = policy.sample(jax.random.key(0), y)
+    for action in (policy.mode(y), policy.no_action, policy.admissible(sampled)):
+        assert (action.shape, action.dtype) == (sampled.shape, sampled.dtype)
+    assert policy.encode(sampled).shape == (policy.action_size,)
+    for scalar in (policy.log_probability(y, sampled), policy.entropy(y)):
+        assert (scalar.shape, scalar.dtype) == ((), y.dtype)
+
+
+@each_policy
+def test_score_is_the_derivative_of_the_log_probability(policy, x64):
+    y = outputs(policy)
+    action = policy.sample(jax.random.key(3), y)
+    score = policy.score(y, action)
+    for i, e in enumerate(np.eye(policy.outputs)):
+        by = policy.log_probability(y + 1e-6 * e, action) - policy.log_probability(
+            y - 1e-6 * e, action
+        )
+        assert float(score[i]) == pytest.approx(float(by) / 2e-6, rel=1e-5, abs=1e-8)
+
+
+@each_policy
+def test_score_is_zero_on_average_and_not_by_itself(policy):
+    """E[∇ log π] = 0. A draw that carried a gradient would make the mean's score exactly 0."""
+    y = outputs(policy)
+    scores = np.asarray(jax.vmap(policy.score, in_axes=(None, 0))(y, draws(policy, y)))
+    standard = scores.std(axis=0) / DRAWS**0.5
+    assert (standard > 1e-3).all()
+    assert (np.abs(scores.mean(axis=0)) < 4 * standard).all()
+
+
+@each_policy
+def test_a_draw_carries_no_gradient(policy):
+    """∇_y log π(sample(y) | y), draw included, is the score of that draw held fixed."""
+    y, key = outputs(policy), jax.random.key(3)
+    through = jax.grad(lambda y: policy.log_probability(y, policy.sample(key, y)))(y)
+    np.testing.assert_allclose(through, policy.score(y, policy.sample(key, y)), rtol=1e-6)
+    assert (jnp.abs(through) > 1e-4).all()
+
+
+@each_policy
+def test_entropy_is_the_mean_surprise(policy):
+    y = outputs(policy)
+    surprise = -jax.vmap(policy.log_probability, in_axes=(None, 0))(y, draws(policy, y))
+    standard = surprise.std() / DRAWS**0.5
+    assert abs(surprise.mean() - policy.entropy(y)) < 4 * standard
+    direction = policy.entropy_gradient(y)
+    ascended = policy.entropy(y + 1e-2 * direction)
+    assert ascended > policy.entropy(y)
+
+
+@each_policy
+def test_mode_is_most_probable(policy):
+    y = outputs(policy)
+    at = jax.vmap(policy.log_probability, in_axes=(None, 0))(y, draws(policy, y))
+    assert (at <= policy.log_probability(y, policy.mode(y)) + 1e-6).all()
+
+
+def test_categorical_by_hand():
+    policy, y = Categorical(2), jnp.log(jnp.array([0.75, 0.25]))
+    assert float(policy.log_probability(y, jnp.array(1))) == pytest.approx(np.log(0.25))
+    entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
+    assert float(policy.entropy(y)) == pytest.approx(entropy)
+    np.testing.assert_allclose(policy.score(y, jnp.array(0)), [0.25, -0.25], rtol=1e-6)
+    np.testing.assert_array_equal(policy.encode(jnp.array(1)), [0, 1])
+    assert (draws(policy, y) == 0).mean() == pytest.approx(0.75, abs=0.03)
+
+
+def test_bounded_gaussian_by_hand():
+    """Space [−2, 4]: centre 1, half width 3."""
+    policy = Gaussian((-2.0,), (4.0,))
+    y = jnp.array([0.5, np.log(0.2)])
+    assert float(policy.mode(y)[0]) == pytest.approx(2.5)
+    sampled = draws(policy, y)
+    assert sampled.mean() == pytest.approx(2.5, abs=0.04)
+    assert sampled.std() == pytest.approx(0.6, rel=0.05)
+    entropy = 0.5 * np.log(2 * np.pi * np.e * 0.6**2)
+    assert float(policy.entropy(y)) == pytest.approx(entropy, rel=1e-6)
+    for action, admitted, encoded in [(-9.0, -2.0, -1.0), (1.0, 1.0, 0.0), (9.0, 4.0, 1.0)]:
+        action = jnp.array([action])
+        assert float(policy.admissible(action)[0]) == admitted
+        assert float(policy.encode(action)[0]) == encoded
+    np.testing.assert_array_equal(policy.no_action, [1.0])
+
+
+def test_unbounded_gaussian_is_in_natural_units():
+    policy = Gaussian((-np.inf,), (np.inf,))
+    assert float(policy.mode(jnp.array([5.0, 0.0]))[0]) == 5.0
+    np.testing.assert_array_equal(policy.admissible(jnp.array([1e6])), [1e6])
+
+
+def test_sigma_is_kept_within_reason():
+    policy = Gaussian((-1.0,), (1.0,))
+    entropy = lambda log_sigma: float(policy.entropy(jnp.array([0.0, log_sigma])))  # noqa: E731
+    assert entropy(-100.0) == entropy(-5.0) < entropy(0.0) < entropy(1.0) == entropy(100.0)
+
+
+def test_policy_for_a_space():
+    assert policy_for(Discrete(3)) == Categorical(3)
+    assert policy_for(Box.of(-1, 1, (2,))) == Gaussian((-1.0, -1.0), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("space", [Box.of(0, 1, (2, 2)), "a dictionary"])
+def test_unsupported_space_is_said_by_name(space):
+    with pytest.raises(UnsupportedSpaceError, match="expected Discrete or Box") as refusal:
+        policy_for(space)
+    assert str(space) in str(refusal.value)

@@ -1,0 +1,72 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rtrrl.normalizers import (
+    Moments,
+    RawObservations,
+    RawRewards,
+    ReturnScaledRewards,
+    RunningObservations,
+)
+
+
+def test_moments_are_numpys(x64):
+    """Far from zero, where the naive sum of squares would lose every digit."""
+    values = 1e6 + np.random.default_rng(0).normal(size=(50, 3))
+    moments = Moments.zeros((3,))
+    for seen, value in enumerate(values, start=1):
+        moments = moments.including(jnp.asarray(value))
+        if seen > 1:
+            np.testing.assert_allclose(
+                moments.variance, values[:seen].var(axis=0, ddof=1), rtol=1e-6
+            )
+        np.testing.assert_allclose(moments.mean, values[:seen].mean(axis=0), rtol=1e-14)
+    assert moments.count == 50
+
+
+def test_moments_are_calm_before_they_know_anything():
+    np.testing.assert_array_equal(Moments.zeros((2,)).variance, [1.0, 1.0])
+    np.testing.assert_array_equal(Moments.zeros(()).including(jnp.array(7.0)).variance, 1.0)
+
+
+def test_observations_come_out_standard(x64):
+    values = 5 + 3 * np.random.default_rng(0).normal(size=(40, 2))
+    normalizer = RunningObservations()
+    statistics = normalizer.init(2)
+    for value in values:
+        statistics = normalizer.update(statistics, jnp.asarray(value))
+    out = jax.vmap(normalizer, in_axes=(None, 0))(statistics, jnp.asarray(values))
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(out.std(axis=0, ddof=1), 1, rtol=1e-8)
+
+
+def test_a_constant_observation_stays_finite():
+    normalizer = RunningObservations()
+    statistics = normalizer.init(1)
+    for _ in range(3):
+        statistics = normalizer.update(statistics, jnp.array([2.0]))
+    assert normalizer(statistics, jnp.array([2.0])) == 0
+
+
+def test_rewards_are_scaled_by_the_deviation_of_the_running_return(x64):
+    """γ = 0.5: u = 1, 2.5, then a terminal reward 3 (u = 3), then 1 (u = 2.5)."""
+    normalizer = ReturnScaledRewards(epsilon=0.0)
+    statistics = normalizer.init()
+    for reward, discount in [(1.0, 0.5), (2.0, 0.5), (3.0, 0.0), (1.0, 0.5)]:
+        statistics = normalizer.update(statistics, jnp.array(reward), jnp.array(discount))
+    deviation = np.std([1.0, 2.5, 3.0, 2.5], ddof=1)
+    assert float(statistics.u) == 2.5
+    assert float(normalizer(statistics, jnp.array(-4.0))) == pytest.approx(-4 / deviation)
+    assert normalizer(statistics, jnp.array(0.0)) == 0, "scaled, never centred"
+
+
+def test_raw_is_the_identity():
+    value = jnp.array([1.0, -2.0])
+    raw = RawObservations()
+    assert raw.init(2) is None
+    np.testing.assert_array_equal(raw(raw.update(None, value), value), value)
+    rewards = RawRewards()
+    assert rewards.init() is None
+    assert rewards(rewards.update(None, value[0], value[1]), value[0]) == 1.0

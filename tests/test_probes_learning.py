@@ -1,0 +1,118 @@
+"""Every agent passes every probe: each one isolates an ability that a broken agent lacks."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rtrrl import RTRRL, evaluate
+from rtrrl.cells import MemorylessRecipe
+from rtrrl.environments import Environment
+from rtrrl.environments.probes import (
+    ConstantValue,
+    ContinuousBandit,
+    OneStepReward,
+    TruncatedValue,
+    five_step_recall,
+)
+from rtrrl.environments.wrappers import TruncationAsTermination
+from rtrrl.gradients import Immediate
+from rtrrl.stream import birth, live
+from tests.members import quick_jit
+
+SEEDS = 4
+AGENTS = {"default": RTRRL.default, "paper": RTRRL.paper}
+each_agent = pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
+
+
+def lived(agent: RTRRL, world: Environment, steps: int):
+    """The newborn agents of four seeds and what became of them."""
+    born = quick_jit(jax.vmap(lambda key: birth(agent, world, key)))
+    going = quick_jit(functools.partial(live, agent, world))
+    lives = born(jax.random.split(jax.random.key(0), SEEDS))
+    return lives.agent, going(lives, jnp.array(steps, jnp.int32)).agent
+
+
+def score(agent: RTRRL, world: Environment, states) -> np.ndarray:
+    """The mean return of every seed, sampled."""
+    play = quick_jit(jax.vmap(lambda state, key: evaluate(agent, state, world, key, 50).mean()))
+    return np.asarray(play(states, jax.random.split(jax.random.key(1), SEEDS)))
+
+
+@each_agent
+def test_constant_value(agent):
+    """A critic that looks past a termination tends to 1/(1 − γ) = 100."""
+    world = ConstantValue()
+    born, states = lived(agent(world), world, 1000)
+    assert (np.abs(born.value - 1) > 0.1).any(), "already there"
+    np.testing.assert_allclose(states.value, 1.0, atol=0.05)
+
+
+@each_agent
+def test_one_step_reward(agent):
+    """Without looking at the context the mean is ½."""
+    world = OneStepReward()
+    agent = agent(world)
+    born, states = lived(agent, world, 2000)
+    assert score(agent, world, born).mean() < 0.75
+    assert (score(agent, world, states) > 0.9).all()
+
+
+def test_recall_over_five_steps():
+    """Without memory the mean is 0, whatever is done."""
+    world = five_step_recall()
+    agent = RTRRL.default(world)
+    _, states = lived(agent, world, 24_000)
+    assert (score(agent, world, states) > 0.7).all()
+
+
+def test_recall_needs_a_recurrence():
+    """What tells that the probe above is about memory."""
+    world = five_step_recall()
+    agent = RTRRL.default(world, cell=MemorylessRecipe(), rule=Immediate())
+    _, states = lived(agent, world, 24_000)
+    assert (np.abs(score(agent, world, states)) < 0.6).all()
+
+
+GAMMA = 0.9  # value 10; a learner that takes the cut for an end finds 3.4 at most
+
+
+@each_agent
+def test_a_truncated_episode_is_bootstrapped(agent):
+    world = TruncatedValue()
+    _, states = lived(agent(world, discount=GAMMA), world, 8000)
+    values = np.asarray(states.value)
+    np.testing.assert_allclose(np.median(values), world.value(GAMMA), atol=3.0)
+    assert (values > world.value(GAMMA) / 2).all()
+    assert (values < world.value(GAMMA) * 2).all()
+
+
+@each_agent
+def test_a_truncation_taken_for_a_termination_is_worth_less(agent):
+    """The same agent and episodes with discount 0 at the cut: the value of four steps at most."""
+    world = TruncatedValue()
+    wrong = TruncationAsTermination(world)
+    _, states = lived(agent(wrong, discount=GAMMA), wrong, 8000)
+    most = sum(GAMMA**k for k in range(world.steps))
+    assert (np.asarray(states.value) < most + 1.0).all()
+    assert (np.asarray(states.value) > 0.5).all()
+    assert most + 1.0 < world.value(GAMMA) / 2
+
+
+@each_agent
+def test_the_mean_of_a_gaussian_moves_to_the_target(agent):
+    world = ContinuousBandit()
+    agent = agent(world)
+    born, states = lived(agent, world, 1000)
+
+    @quick_jit
+    @jax.vmap
+    def mean(state):
+        cell, now = state.parameters.cell, state.now
+        return agent.policy.mode(state.parameters.actor(cell.features(now.h, now.x)))[0]
+
+    assert np.abs(mean(born) - world.target).mean() > 0.2, "already there"
+    np.testing.assert_allclose(mean(states), world.target, atol=0.1)
+    assert (score(agent, world, states) > -0.05).all()
