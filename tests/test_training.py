@@ -43,7 +43,8 @@ def fast_compiler():
 
 
 def learner(**changes) -> RTRRL:
-    return RTRRL.default(TASK, cell=RTURecipe(hidden=4), **changes)
+    pinned = {"cell": RTURecipe(hidden=4), "optimizer": Adam(), "discount": 0.99}
+    return RTRRL.default(TASK, **pinned | changes)
 
 
 def trained(agent: Agent | None = None, **changes):
@@ -101,13 +102,16 @@ import sys, time
 import rtrrl
 from rtrrl import training
 from rtrrl.cells import RTURecipe
+from rtrrl.updates import Adam
 
 advance = training.advance
 def slowly(*arguments):
     time.sleep(0.1)
     return advance(*arguments)
 training.advance, training.SLICE_SECONDS, training.SAVE_SECONDS = slowly, 1e-3, 0.0
-agent = rtrrl.RTRRL.default("TMaze-3", cell=RTURecipe(hidden=4))
+agent = rtrrl.RTRRL.default(
+    "TMaze-3", cell=RTURecipe(hidden=4), optimizer=Adam(), discount=0.99
+)
 rtrrl.train(
     agent, steps=int(sys.argv[2]), seeds=[1, 3], evaluations=int(sys.argv[3]),
     episodes=int(sys.argv[4]), workers=1, out=sys.argv[1],

@@ -55,6 +55,10 @@ def _random_bits(key: UInt32[Array, "2"], width: int, shape: tuple[int, ...]) ->
     return (high ^ low).astype(f"uint{width}")
 
 
+def _fold_in(key: UInt32[Array, "2"], data: Array) -> UInt32[Array, "2"]:
+    return jnp.stack(_threefry(key, jnp.uint32(0), jnp.asarray(data, jnp.uint32)))
+
+
 _THREEFRY = define_prng_impl(
     key_shape=(2,),
     seed=lambda seed: jax.random.key_data(jax.random.key(seed)),

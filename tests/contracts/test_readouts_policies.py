@@ -11,6 +11,7 @@ from rtrrl.errors import UnsupportedSpaceError
 from rtrrl.policies import Categorical, Gaussian, policy_for
 from rtrrl.readouts import RandomFeedback, Symmetric
 from rtrrl.types import parameters
+from tests.members import quick_jit
 
 FEEDBACKS = [Symmetric(), RandomFeedback(), RandomFeedback(scale=3.0)]
 POLICIES = {
@@ -30,7 +31,11 @@ def outputs(policy):
 
 def draws(policy, y):
     keys = jax.random.split(jax.random.key(0), DRAWS)
-    return jax.vmap(policy.sample, in_axes=(0, None))(keys, y)
+    return over_draws(policy.sample, (0, None))(keys, y)
+
+
+def over_draws(function, in_axes=(None, 0)):
+    return quick_jit(jax.vmap(function, in_axes=in_axes))
 
 
 @each_feedback
@@ -72,19 +77,17 @@ def test_actions_have_one_type(policy):
 def test_score_is_the_derivative_of_the_log_probability(policy, x64):
     y = outputs(policy)
     action = policy.sample(jax.random.key(3), y)
-    score = policy.score(y, action)
-    for i, e in enumerate(np.eye(policy.outputs)):
-        by = policy.log_probability(y + 1e-6 * e, action) - policy.log_probability(
-            y - 1e-6 * e, action
-        )
-        assert float(score[i]) == pytest.approx(float(by) / 2e-6, rel=1e-5, abs=1e-8)
+    near = y + 1e-6 * jnp.concatenate([jnp.eye(policy.outputs), -jnp.eye(policy.outputs)])
+    above, below = np.split(over_draws(policy.log_probability, (0, None))(near, action), 2)
+    score = quick_jit(policy.score)(y, action)
+    np.testing.assert_allclose(score, (above - below) / 2e-6, rtol=1e-5, atol=1e-8)
 
 
 @each_policy
 def test_score_is_zero_on_average_and_not_by_itself(policy):
     """E[∇ log π] = 0. A draw that carried a gradient would make the mean's score exactly 0."""
     y = outputs(policy)
-    scores = np.asarray(jax.vmap(policy.score, in_axes=(None, 0))(y, draws(policy, y)))
+    scores = np.asarray(over_draws(policy.score)(y, draws(policy, y)))
     standard = scores.std(axis=0) / DRAWS**0.5
     assert (standard > 1e-3).all()
     assert (np.abs(scores.mean(axis=0)) < 4 * standard).all()
@@ -94,15 +97,17 @@ def test_score_is_zero_on_average_and_not_by_itself(policy):
 def test_a_draw_carries_no_gradient(policy):
     """∇_y log π(sample(y) | y), draw included, is the score of that draw held fixed."""
     y, key = outputs(policy), jax.random.key(3)
-    through = jax.grad(lambda y: policy.log_probability(y, policy.sample(key, y)))(y)
-    np.testing.assert_allclose(through, policy.score(y, policy.sample(key, y)), rtol=1e-6)
+    own = lambda y: policy.log_probability(y, policy.sample(key, y))  # noqa: E731
+    through = quick_jit(jax.grad(own))(y)
+    score = quick_jit(policy.score)(y, policy.sample(key, y))
+    np.testing.assert_allclose(through, score, rtol=1e-6)
     assert (jnp.abs(through) > 1e-4).all()
 
 
 @each_policy
 def test_entropy_is_the_mean_surprise(policy):
     y = outputs(policy)
-    surprise = -jax.vmap(policy.log_probability, in_axes=(None, 0))(y, draws(policy, y))
+    surprise = -over_draws(policy.log_probability)(y, draws(policy, y))
     standard = surprise.std() / DRAWS**0.5
     assert abs(surprise.mean() - policy.entropy(y)) < 4 * standard
     direction = policy.entropy_gradient(y)
@@ -113,7 +118,7 @@ def test_entropy_is_the_mean_surprise(policy):
 @each_policy
 def test_mode_is_most_probable(policy):
     y = outputs(policy)
-    at = jax.vmap(policy.log_probability, in_axes=(None, 0))(y, draws(policy, y))
+    at = over_draws(policy.log_probability)(y, draws(policy, y))
     assert (at <= policy.log_probability(y, policy.mode(y)) + 1e-6).all()
 
 

@@ -46,9 +46,8 @@ def live(agent, state, steps=12, end=7, end_discount=0.0):
     return states, infos
 
 
-@pytest.mark.parametrize("wiring", ["sparse", "ncp"])
-def test_absent_weights_stay_zero_and_feedback_stays_as_drawn(wiring):
-    recipe = CTRNNRecipe(hidden=6, wiring=WIRINGS[wiring])
+def test_absent_weights_stay_zero_and_feedback_stays_as_drawn():
+    recipe = CTRNNRecipe(hidden=6, wiring=WIRINGS["sparse"])
     agent = dataclasses.replace(BASE, cell=recipe, optimizer=Adam(learning_rate=0.3))
     born = agent.init(jax.random.key(0)).parameters
     states, _ = live(agent, agent.init(jax.random.key(0)))
@@ -151,22 +150,17 @@ def test_attenuation_weights_the_actor_by_gamma_to_the_t_and_restarts():
         np.testing.assert_array_equal(b.traces.critic.weight, a.traces.critic.weight)
 
 
-@pytest.mark.parametrize("policy", [Categorical(3), Gaussian((-2.0,), (4.0,))])
-def test_meta_input_layout(policy):
-    """x = [o, a, r], zeros for both at the start of every episode; [o] alone without."""
+def test_meta_input_layout():
+    """x = [o, a, r], zeros for both at the start of every episode; the action as it was done."""
+    policy = Gaussian((-2.0,), (4.0,))
     agent = dataclasses.replace(BASE, policy=policy)
     states, _ = live(agent, agent.init(jax.random.key(0)), 3, end=1)
     rng, first = np.random.default_rng(1), states[0]
-    np.testing.assert_array_equal(
-        first.now.x, [*rng.normal(size=2), *[0.0] * policy.action_size, 0]
-    )
+    np.testing.assert_array_equal(first.now.x, [*rng.normal(size=2), 0, 0])
     o, r = rng.normal(size=2), rng.normal()
-    x = [*o, *policy.encode(first.now.action), r]
-    np.testing.assert_allclose(states[1].now.x, x, rtol=1e-12)
+    done = (float(policy.admissible(first.now.action)[0]) - 1) / 3
+    np.testing.assert_allclose(states[1].now.x, [*o, done, r], rtol=1e-12)
     assert not states[3].now.x[2:].any(), "a second episode begins without a past"
-    bare = dataclasses.replace(agent, meta_input=False)
-    states, _ = live(bare, bare.init(jax.random.key(0)), 1)
-    np.testing.assert_array_equal(states[1].now.x, o)
 
 
 def test_td_lambda_is_rtrrl_without_memory():

@@ -69,8 +69,11 @@ def telling(readout):
     return eqx.tree_at(lambda r: r.weight, readout, believed)
 
 
-@pytest.mark.parametrize("feedback", [Symmetric(), RandomFeedback()], ids=["symmetric", "random"])
-@pytest.mark.parametrize("recipe", [GRURecipe(hidden=3), LRURecipe(hidden=3)], ids=["gru", "lru"])
+@pytest.mark.parametrize(
+    ("feedback", "recipe"),
+    [(Symmetric(), LRURecipe(hidden=3)), (RandomFeedback(), GRURecipe(hidden=3))],
+    ids=["symmetric-lru", "random-gru"],
+)
 def test_agents_gradient_is_that_of_value_and_log_probability_through_time(feedback, recipe):
     """∇[v̂(hₜ) + η_A log π(aₜ|hₜ)] at hₜ, the state that δ is about: never at h'."""
     agent = still(feedback, recipe)

@@ -27,12 +27,16 @@ WIRINGS: dict[str, Wiring] = {
 }
 """The wirings of a CT-RNN, likewise."""
 
+RETENTIONS: dict[str, Retention] = {"ring": UniformRing(), "log-uniform": LogUniformTimes()}
+"""The initial retentions by the names that the command line knows."""
+
 __all__ = [
     "CTRNN",
     "GRU",
     "LRU",
     "NCP",
     "RECIPES",
+    "RETENTIONS",
     "RTU",
     "WIRINGS",
     "CTRNNRecipe",

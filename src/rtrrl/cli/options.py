@@ -13,7 +13,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from rtrrl.agents import Agent
-from rtrrl.cells import RECIPES, WIRINGS
+from rtrrl.cells import RECIPES, RETENTIONS, WIRINGS
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import RULES
 from rtrrl.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
@@ -36,6 +36,7 @@ PARTS = (
     Part("cell", "cell", RECIPES, "the recurrent cell"),
     Part("rule", "rule", RULES, "how its gradient is carried forward"),
     Part("wiring", "cell.wiring", WIRINGS, "which weights of a ctrnn exist"),
+    Part("retention", "cell.retention", RETENTIONS, "how long rtu and lru remember at first"),
     Part("feedback", "feedback", FEEDBACKS, "how errors reach the cell"),
     Part("trace", "trace", TRACES, "the eligibility traces"),
     Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "as they come or not"),
