@@ -276,13 +276,13 @@ def test_seeds_differ(unbroken):
 
 @pytest.fixture(scope="module")
 def many():
-    """A discount and a learning rate of its own for each of seeds 1 and 3."""
+    """A discount and a learning rate of its own for each of seeds 1 and 3, over two workers."""
 
     def train(discounts: list[float], rates: list[float], **changes):
         agent = learner(
             discount=jnp.array(discounts), optimizer=Adam(learning_rate=jnp.array(rates))
         )
-        return trained(agent, **changes)
+        return trained(agent, workers=2, **changes)
 
     return train
 

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -88,11 +89,9 @@ def test_per_group_gives_each_group_its_own(groups):
     velocity, expected = 0.0, jax.tree.map(np.asarray, parameters(groups))
     actor, critic = flat(expected.actor), flat(expected.critic)
     for delta, traces, bonus in ascents(groups):
-        up = lambda name, d=delta, e=traces, b=bonus: (
-            d * flat(getattr(e, name)) + flat(getattr(b, name))
-        )
-        velocity = 0.9 * velocity + up("critic")
-        actor, critic = actor + 0.1 * up("actor"), critic + 0.2 * velocity
+        up = jax.tree.map(lambda e, b, d=delta: d * e + b, traces, bonus)
+        velocity = 0.9 * velocity + flat(up.critic)
+        actor, critic = actor + 0.1 * flat(up.actor), critic + 0.2 * velocity
     got = live(update, groups)
     np.testing.assert_allclose(flat(got.actor), actor, rtol=1e-12)
     np.testing.assert_allclose(flat(got.critic), critic, rtol=1e-12)
