@@ -114,7 +114,7 @@ def test_a_truncation_taken_for_a_termination_is_worth_less(agent):
 def test_the_mean_of_a_gaussian_moves_to_the_target(agent):
     world = ContinuousBandit()
     agent = agent(world)
-    born, states = lived(agent, world, 1000)
+    born, states = lived(agent, world, 2000)
 
     @quick_jit
     @jax.vmap

@@ -122,7 +122,10 @@ class DiscountedSum(eqx.Module):
 
 
 class ReturnScaledRewards(RewardNormalizer):
-    """r / √(Var(u) + ε) with u ← γ u + r, restarted after a terminal (Elsayed et al. 2024)."""
+    """r / √(Var(u) + ε) with u ← γ u + r (Elsayed et al. 2024).
+
+    As published, the sum starts anew with a terminal's own reward.
+    """
 
     epsilon: float = 1e-8
 

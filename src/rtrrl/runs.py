@@ -106,6 +106,11 @@ class Run:
         return max((row["step"] for row in self.metrics), default=0)
 
     @property
+    def finished(self) -> bool:
+        """Whether nothing is left to resume."""
+        return self.stopped_by is not None and self.stopped_by.finished
+
+    @property
     def best(self) -> Float[np.ndarray, " seeds"]:
         """The highest evaluation of every seed."""
         return np.array([each.best for each in self._scores()])
@@ -130,7 +135,7 @@ class Run:
             "best": self.best.tolist(),
             "final": self.final.tolist(),
             "steps_per_second": self.steps_per_second,
-            "finished": self.stopped_by is not None and self.stopped_by.finished,
+            "finished": self.finished,
             "stopped_by": self.stopped_by,
         }
 

@@ -37,16 +37,12 @@ class Entry:
     def run(self, root: Path, progress: bool = True) -> Run:
         """The run: read if it is finished, resumed if it was begun, else trained."""
         folder = self.folder(root)
-        if (folder / runs.RESULT).exists():
-            done = runs.load_run(folder)
-            if done.stopped_by is not None and done.stopped_by.finished:
-                return done
-        if (folder / runs.CHECKPOINT).exists():
-            return resume(folder, progress=progress)
-        agent = settings.preset(self.agent, self.task)
-        return train(
-            agent, steps=self.steps, seeds=self.seeds, out=folder, overwrite=True, progress=progress
-        )
+        if not (folder / runs.CHECKPOINT).exists():
+            agent = settings.preset(self.agent, self.task)
+            train(agent, steps=self.steps, seeds=self.seeds, out=folder, progress=progress)
+        elif not runs.load_run(folder).finished:
+            resume(folder, progress=progress)
+        return runs.load_run(folder)
 
 
 COLUMNS = ("task", "agent", "steps", "seeds", "best", "final", "final of each seed")

@@ -13,7 +13,6 @@ from rtrrl.cells.base import Input, State
 from rtrrl.types import Key, PyTree
 
 Influence = Any
-DEFAULT_KEY = 0
 
 
 class GradientRule(eqx.Module):

@@ -77,8 +77,8 @@ class DiagonalRTRL(SnAp1):
         """Zeros; refuses a cell whose units read each other."""
         if not cell.diagonal:
             raise UnsupportedCellError(
-                f"diagonal RTRL is exact only where no unit reads another, which a "
-                f"{type(cell).__name__} does: use SnAp1 (approximate) or RTRL (exact), "
+                f"diagonal RTRL is exact only where no unit reads another, and those of "
+                f"{type(cell).__name__} do: use SnAp1 (approximate) or RTRL (exact), "
                 f"or an RTU, an LRU or a CTRNN with diagonal wiring"
             )
         return super().init(cell, key)
@@ -101,7 +101,7 @@ class RFLO(LocalRule):
         """Zeros; refuses a cell without a leak."""
         if not isinstance(cell, LeakyCell):
             raise UnsupportedCellError(
-                f"RFLO carries a leaky unit's own decay and a {type(cell).__name__} has none: "
+                f"RFLO carries a leaky unit's own decay and {type(cell).__name__} has none: "
                 f"use SnAp1 or RTRL with it, or a CTRNN"
             )
         return super().init(cell, key)
