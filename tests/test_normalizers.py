@@ -50,16 +50,24 @@ def test_a_constant_observation_stays_finite():
     assert normalizer(statistics, jnp.array([2.0])) == 0
 
 
-def test_rewards_are_scaled_by_the_deviation_of_the_running_return(x64):
-    """γ = 0.5: u = 1, 2.5, then a terminal reward 3 (u = 3), then 1 (u = 2.5)."""
+def test_rewards_are_scaled_by_the_root_mean_square_of_the_running_return(x64):
+    """γ = 0.5: u = 1, 2.5, then a terminal reward 3 (u = 4.25), then 1 in a new sum."""
     normalizer = ReturnScaledRewards(epsilon=0.0)
     statistics = normalizer.init()
     for reward, discount in [(1.0, 0.5), (2.0, 0.5), (3.0, 0.0), (1.0, 0.5)]:
         statistics = normalizer.update(statistics, jnp.array(reward), jnp.array(discount))
-    deviation = np.std([1.0, 2.5, 3.0, 2.5], ddof=1)
-    assert float(statistics.u) == 2.5
-    assert float(normalizer(statistics, jnp.array(-4.0))) == pytest.approx(-4 / deviation)
+    scale = np.sqrt(np.mean(np.square([1.0, 2.5, 4.25, 1.0])))
+    assert float(statistics.carried) == 0.5
+    assert float(normalizer(statistics, jnp.array(-4.0))) == pytest.approx(-4 / scale)
     assert normalizer(statistics, jnp.array(0.0)) == 0, "scaled, never centred"
+
+
+def test_a_constant_return_has_a_scale():
+    normalizer = ReturnScaledRewards()
+    statistics = normalizer.init()
+    for _ in range(100):
+        statistics = normalizer.update(statistics, jnp.array(2.0), jnp.array(0.0))
+    assert float(normalizer(statistics, jnp.array(2.0))) == pytest.approx(1.0)
 
 
 def test_raw_is_the_identity():

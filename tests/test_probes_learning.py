@@ -1,6 +1,7 @@
 """Every agent passes every probe: each one isolates an ability that a broken agent lacks."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from rtrrl.environments.probes import (
 from rtrrl.environments.wrappers import TruncationAsTermination
 from rtrrl.gradients import Immediate
 from rtrrl.stream import birth, live
+from rtrrl.updates import Adam
 from tests.members import quick_jit
 
 SEEDS = 4
@@ -75,6 +77,14 @@ def test_recall_over_five_steps():
     assert (score(agent, world, states) > 0.7).all()
 
 
+def test_the_papers_agent_recalls_when_it_is_not_clipped():
+    """With the norm clipped at 1, as published, none of eight seeds keeps it (64,000 steps)."""
+    world = five_step_recall()
+    agent = RTRRL.paper(world, optimizer=Adam(clip=math.inf))
+    _, states = lived(agent, world, 64_000)
+    assert (score(agent, world, states) > 0.9).sum() >= SEEDS // 2
+
+
 def test_recall_needs_a_recurrence():
     """What tells that the probe above is about memory."""
     world = five_step_recall()
@@ -83,12 +93,19 @@ def test_recall_needs_a_recurrence():
     assert (np.abs(score(agent, world, states)) < 0.6).all()
 
 
-GAMMA = 0.9  # value 10; a learner that takes the cut for an end finds 3.4 at most
+GAMMA = 0.9  # value 10
+
+# The final observation's value is bootstrapped from and never itself corrected, so it has to
+# generalise: an RTU, which tells the time, needs more than 4 steps for that. The paper's clipping
+# makes a mean out of few large and many small errors wrong, more so the longer the episode.
+WORLDS = {"default": TruncatedValue(10), "paper": TruncatedValue(4)}
+each_world = pytest.mark.parametrize(
+    ("agent", "world"), [(AGENTS[name], WORLDS[name]) for name in AGENTS], ids=AGENTS
+)
 
 
-@each_agent
-def test_a_truncated_episode_is_bootstrapped(agent):
-    world = TruncatedValue()
+@each_world
+def test_a_truncated_episode_is_bootstrapped(agent, world):
     agent = agent(world, discount=GAMMA)
     _, states = lived(agent, world, 8000)
     found = values(agent, states)
@@ -97,17 +114,16 @@ def test_a_truncated_episode_is_bootstrapped(agent):
     assert (found < world.value(GAMMA) * 2).all()
 
 
-@each_agent
-def test_a_truncation_taken_for_a_termination_is_worth_less(agent):
-    """The same agent and episodes with discount 0 at the cut: the value of four steps at most."""
-    world = TruncatedValue()
+@each_world
+def test_a_truncation_taken_for_a_termination_is_worth_less(agent, world):
+    """The same agent and episodes with discount 0 at the cut: the value of an episode at most."""
     wrong = TruncationAsTermination(world)
     agent = agent(wrong, discount=GAMMA)
     _, states = lived(agent, wrong, 8000)
     most = sum(GAMMA**k for k in range(world.steps))
     assert (values(agent, states) < most + 1.0).all()
     assert (values(agent, states) > 0.5).all()
-    assert most + 1.0 < world.value(GAMMA) / 2
+    assert most + 1.0 < world.value(GAMMA) - 2.0
 
 
 @each_agent

@@ -11,6 +11,7 @@ from rtrrl.agents import Agent, Info
 from rtrrl.cells import MemorylessRecipe
 from rtrrl.environments import Box, Discrete, Environment
 from rtrrl.gradients import Immediate
+from rtrrl.normalizers import RawRewards
 from rtrrl.stream import birth, live
 from rtrrl.types import TimeStep
 from rtrrl.updates import Adam
@@ -113,6 +114,7 @@ def test_truncation_bootstraps_from_the_final_observation_and_a_terminal_does_no
         cell=MemorylessRecipe(hidden=2),
         rule=Immediate(),
         optimizer=Adam(learning_rate=0.0),
+        reward_normalizer=RawRewards(),
         meta_input=False,
         discount=gamma,
     )

@@ -115,32 +115,37 @@ class RawRewards(RewardNormalizer):
 
 
 class DiscountedSum(eqx.Module):
-    """The running discounted return u and its moments."""
+    """The running discounted sum of rewards and its mean square."""
 
-    u: Scalar
-    moments: Moments
+    carried: Scalar
+    """γ u, what the next reward is added to."""
+    count: Scalar
+    mean_square: Scalar
 
 
 class ReturnScaledRewards(RewardNormalizer):
-    """r / √(Var(u) + ε) with u ← γ u + r (Elsayed et al. 2024).
+    """r / √(E[u²] + ε) with u = Σ γᵏ r over the episode so far (after Elsayed et al. 2024).
 
-    As published, the sum starts anew with a terminal's own reward.
+    They divide by the standard deviation. A return that hardly varies, as a solved task's, has
+    none, and the unit of reward would grow without end; the root mean square has a floor.
     """
 
     epsilon: float = 1e-8
 
     def init(self) -> DiscountedSum:
         """Nothing seen."""
-        return DiscountedSum(jnp.zeros(()), Moments.zeros(()))
+        return DiscountedSum(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
 
     def update(self, statistics: DiscountedSum, reward: Scalar, discount: Scalar) -> DiscountedSum:
         """One more."""
-        u = discount * statistics.u + reward
-        return DiscountedSum(u, statistics.moments.including(u))
+        u = statistics.carried + reward
+        count = statistics.count + 1
+        mean_square = statistics.mean_square + (u**2 - statistics.mean_square) / count
+        return DiscountedSum(discount * u, count, mean_square)
 
     def __call__(self, statistics: DiscountedSum, reward: Scalar) -> Scalar:
         """Scaled, never centred: the sign of a reward is its meaning."""
-        return reward / jnp.sqrt(statistics.moments.variance + self.epsilon)
+        return reward / jnp.sqrt(statistics.mean_square + self.epsilon)
 
 
 OBSERVATION_NORMALIZERS: dict[str, ObservationNormalizer] = {

@@ -1,12 +1,15 @@
 """What every experiment is made of: named runs that are done once and read many times."""
 
 import dataclasses
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import equinox as eqx
 import numpy as np
 
 from rtrrl import runs, settings
+from rtrrl.agents import Agent
 from rtrrl.runs import Run
 from rtrrl.training import resume, train
 
@@ -22,24 +25,35 @@ class Entry:
     target: float | None = None
     needed: int = 0
     """How many seeds' final score should reach the target."""
+    changes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Settings that differ from the named agent's, by dotted path."""
 
     def command(self) -> str:
         """The command line that repeats it."""
-        return (
+        flags = [f"--agent.{path.replace('_', '-')} {self.changes[path]}" for path in self.changes]
+        plain = (
             f"rtrrl train {self.task} --agent {self.agent} --steps {self.steps} "
             f"--seeds {len(self.seeds)} --seed {self.seeds[0]}"
         )
+        return " ".join([plain, *flags])
+
+    def build(self) -> Agent:
+        """The agent."""
+        agent = settings.preset(self.agent, self.task)
+        for path, value in self.changes.items():
+            agent = eqx.tree_at(operator.attrgetter(path), agent, value)
+        return agent
 
     def folder(self, root: Path) -> Path:
         """Where its run lives."""
-        return root / f"{self.task}-{self.agent}"
+        changes = [f"{path}-{value}" for path, value in self.changes.items()]
+        return root / "-".join([self.task, self.agent, *changes])
 
     def run(self, root: Path, progress: bool = True) -> Run:
         """The run: read if it is finished, resumed if it was begun, else trained."""
         folder = self.folder(root)
         if not (folder / runs.CHECKPOINT).exists():
-            agent = settings.preset(self.agent, self.task)
-            train(agent, steps=self.steps, seeds=self.seeds, out=folder, progress=progress)
+            train(self.build(), steps=self.steps, seeds=self.seeds, out=folder, progress=progress)
         elif not runs.load_run(folder).finished:
             resume(folder, progress=progress)
         return runs.load_run(folder)
@@ -53,7 +67,7 @@ def row(entry: Entry, run: Run) -> list[str]:
     each = " ".join(f"{value:.2f}" for value in np.sort(run.final)[::-1])
     return [
         entry.task,
-        entry.agent,
+        run.config["agent"],
         f"{entry.steps:,}",
         str(len(entry.seeds)),
         f"{np.median(run.best):.2f}",
