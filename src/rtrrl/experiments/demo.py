@@ -26,7 +26,8 @@ def main() -> None:
     done = [entry.run(FOLDER) for entry in ENTRIES]
     table = Table(title="evaluation return: median over the seeds", title_justify="left")
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("task", "agent") else "right")
+        words = column in ("task", "agent")
+        table.add_column(column, justify="left" if words else "right", no_wrap=not words)
     for entry, run in zip(ENTRIES, done, strict=True):
         table.add_row(*row(entry, run))
     console.print(table)

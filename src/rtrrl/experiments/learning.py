@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rtrrl.checkpoints import write_atomic
-from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row
+from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row, shown
 from rtrrl.plots import learning_curve
 from rtrrl.runs import Run
 
@@ -116,7 +116,7 @@ def _published(done: Done) -> str:
     columns = (*COLUMNS, "best of each seed", "the paper's best")
     rows = []
     for entry, run in done:
-        each = " ".join(f"{value:.2f}" for value in np.sort(run.best)[::-1])
+        each = " ".join(shown(value) for value in np.sort(run.best)[::-1])
         rows.append([*row(entry, run), each, PUBLISHED[entry.task]])
     return markdown(columns, rows)
 

@@ -64,16 +64,21 @@ COLUMNS = ("task", "agent", "steps", "seeds", "best", "final", "final of each se
 
 def row(entry: Entry, run: Run) -> list[str]:
     """One line of a table: medians over seeds, and every seed's final score."""
-    each = " ".join(f"{value:.2f}" for value in np.sort(run.final)[::-1])
+    each = " ".join(shown(value) for value in np.sort(run.final)[::-1])
     return [
         entry.task,
         run.config["agent"],
         f"{entry.steps:,}",
         str(len(entry.seeds)),
-        f"{np.median(run.best):.2f}",
-        f"{np.median(run.final):.2f}",
+        shown(np.median(run.best)),
+        shown(np.median(run.final)),
         each,
     ]
+
+
+def shown(score: float) -> str:
+    """A score in as many digits as tell something."""
+    return f"{score:.0f}" if abs(score) >= 10 else f"{round(score, 2) + 0.0:.2f}"
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
