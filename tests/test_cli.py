@@ -243,7 +243,7 @@ def test_nan_from_the_environment_is_exit_code_1(monkeypatch, capsys):
         ("train TMaze-3 --trace dutsch", "unknown trace 'dutsch': did you mean dutch"),
         ("train TMaze-3 --wiring ncp", "--wiring ncp does not apply: RTU has no wiring"),
         ("train TMaze-3 --cell gru", "; add --rule snap1"),
-        ("train TMaze-3 --cell gru --rule rflo", "a GRU has none: use SnAp1"),
+        ("train TMaze-3 --cell gru --rule rflo", "GRU has none: use SnAp1"),
         ("train TMaze-3 --stesp 5", "unknown option '--stesp': did you mean --steps"),
         ("train TMaze-3 --discount 0.9", "did you mean --agent.discount"),
         ("train TMaze-3 --agent.discout 0.9", "did you mean --agent.discount"),

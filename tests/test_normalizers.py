@@ -51,13 +51,14 @@ def test_a_constant_observation_stays_finite():
 
 
 def test_rewards_are_scaled_by_the_root_mean_square_of_the_running_return(x64):
-    """γ = 0.5: u = 1, 2.5, then a terminal reward 3 (u = 4.25), then 1 in a new sum."""
-    normalizer = ReturnScaledRewards(epsilon=0.0)
+    """u = 1, 2.5, 4.25, and 1 in the next episode."""
+    normalizer = ReturnScaledRewards(decay=0.5, epsilon=0.0)
     statistics = normalizer.init()
-    for reward, discount in [(1.0, 0.5), (2.0, 0.5), (3.0, 0.0), (1.0, 0.5)]:
-        statistics = normalizer.update(statistics, jnp.array(reward), jnp.array(discount))
+    for reward in (1.0, 2.0, 3.0):
+        statistics = normalizer.update(statistics, jnp.array(reward))
+    statistics = normalizer.update(normalizer.restart(statistics), jnp.array(1.0))
     scale = np.sqrt(np.mean(np.square([1.0, 2.5, 4.25, 1.0])))
-    assert float(statistics.carried) == 0.5
+    assert float(statistics.u) == 1.0
     assert float(normalizer(statistics, jnp.array(-4.0))) == pytest.approx(-4 / scale)
     assert normalizer(statistics, jnp.array(0.0)) == 0, "scaled, never centred"
 
@@ -66,8 +67,13 @@ def test_a_constant_return_has_a_scale():
     normalizer = ReturnScaledRewards()
     statistics = normalizer.init()
     for _ in range(100):
-        statistics = normalizer.update(statistics, jnp.array(2.0), jnp.array(0.0))
+        statistics = normalizer.update(normalizer.restart(statistics), jnp.array(2.0))
     assert float(normalizer(statistics, jnp.array(2.0))) == pytest.approx(1.0)
+
+
+def test_before_the_first_reward_the_scale_is_one():
+    normalizer = ReturnScaledRewards()
+    assert float(normalizer(normalizer.init(), jnp.array(3.0))) == pytest.approx(3.0)
 
 
 def test_raw_is_the_identity():
@@ -77,4 +83,4 @@ def test_raw_is_the_identity():
     np.testing.assert_array_equal(raw(raw.update(None, value), value), value)
     rewards = RawRewards()
     assert rewards.init() is None
-    assert rewards(rewards.update(None, value[0], value[1]), value[0]) == 1.0
+    assert rewards(rewards.update(rewards.restart(None), value[0]), value[0]) == 1.0

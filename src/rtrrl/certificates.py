@@ -218,7 +218,7 @@ def certify_all(
 
     >>> [row] = certify_all({"gru": RECIPES["gru"]}, {"rflo": RULES["rflo"]})
     >>> row["refused"]
-    "RFLO carries a leaky unit's own decay and a GRU has none: use SnAp1 ..."
+    "RFLO carries a leaky unit's own decay and GRU has none: use SnAp1 ..."
     """
     rows = []
     for cell_name, recipe in cells.items():

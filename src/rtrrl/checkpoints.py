@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .errors import RunFolderError
-from .types import PyTree
+from rtrrl.errors import RunFolderError
+from rtrrl.types import PyTree
 
 _FORMAT = 1
 _MAGIC = b'{"rtrrl-checkpoint": '
@@ -32,8 +32,8 @@ def save(path: str | Path, tree: PyTree, meta: dict) -> None:
     Saved are arrays of JAX and NumPy, typed PRNG keys, and Python's numbers; any other leaf (a
     function, a string) belongs to the code and comes from `like` in `load`.
 
-    Raises `RunFolderError` where the file cannot be written, and `TypeError` at a leaf that has no
-    plain bytes (an array of objects).
+    **Raises** `RunFolderError` where the file cannot be written, and `TypeError` at a leaf that has
+    no plain bytes (an array of objects).
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/checkpoint.rtrrl"
@@ -61,7 +61,7 @@ def load(path: str | Path, like: PyTree) -> tuple[PyTree, dict]:
     `like` gives structure, shapes and dtypes; its values are not read, so the outcome of
     `equinox.filter_eval_shape` does as well. JAX arrays arrive on the default device.
 
-    Raises `RunFolderError` where the file is missing, foreign, truncated, altered, of another
+    **Raises** `RunFolderError` where the file is missing, foreign, truncated, altered, of another
     format or another version of rtrrl, or does not fit `like`.
     """
     header, payload = _read(Path(path))
@@ -82,7 +82,7 @@ def read_meta(path: str | Path) -> dict:
 def write_atomic(path: str | Path, data: bytes) -> None:
     """Put `data` at `path` such that a reader, or a crash, sees the old file or the new one.
 
-    Raises `RunFolderError` where it cannot be written; the old file then stays as it was.
+    **Raises** `RunFolderError` where it cannot be written; the old file then stays as it was.
     """
     path = Path(path)
     # Not `tempfile`: its files are private to their owner, and these are meant to be shared.

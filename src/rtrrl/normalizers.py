@@ -92,8 +92,12 @@ class RewardNormalizer(eqx.Module):
         """The statistics before the first reward."""
 
     @abc.abstractmethod
-    def update(self, statistics: PyTree, reward: Scalar, discount: Scalar) -> PyTree:
-        """The statistics with one more reward; `discount` includes γ and is 0 at a terminal."""
+    def restart(self, statistics: PyTree) -> PyTree:
+        """The statistics at the start of the next episode."""
+
+    @abc.abstractmethod
+    def update(self, statistics: PyTree, reward: Scalar) -> PyTree:
+        """The statistics with one more reward."""
 
     @abc.abstractmethod
     def __call__(self, statistics: PyTree, reward: Scalar) -> Scalar:
@@ -106,7 +110,10 @@ class RawRewards(RewardNormalizer):
     def init(self) -> None:
         """No statistics."""
 
-    def update(self, statistics: None, reward: Scalar, discount: Scalar) -> None:
+    def restart(self, statistics: None) -> None:
+        """No statistics."""
+
+    def update(self, statistics: None, reward: Scalar) -> None:
         """No statistics."""
 
     def __call__(self, statistics: None, reward: Scalar) -> Scalar:
@@ -115,33 +122,38 @@ class RawRewards(RewardNormalizer):
 
 
 class DiscountedSum(eqx.Module):
-    """The running discounted sum of rewards and its mean square."""
+    """The running discounted sum of an episode's rewards, and its mean square over all time."""
 
-    carried: Scalar
-    """γ u, what the next reward is added to."""
+    u: Scalar
     count: Scalar
     mean_square: Scalar
 
 
 class ReturnScaledRewards(RewardNormalizer):
-    """r / √(E[u²] + ε) with u = Σ γᵏ r over the episode so far (after Elsayed et al. 2024).
+    """r / √(E[u²] + ε) with u ← decay · u + r from the episode's start (after Elsayed et al. 2024).
 
     They divide by the standard deviation. A return that hardly varies, as a solved task's, has
-    none, and the unit of reward would grow without end; the root mean square has a floor.
+    none, and the unit of reward would grow without end; the root mean square has a floor. The
+    decay is the normalizer's own, so that the average-reward form (γ = 1) has a scale too.
     """
 
+    decay: float = 0.99
     epsilon: float = 1e-8
 
     def init(self) -> DiscountedSum:
-        """Nothing seen."""
-        return DiscountedSum(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+        """Nothing seen: the scale is 1."""
+        return DiscountedSum(jnp.zeros(()), jnp.zeros(()), jnp.ones(()))
 
-    def update(self, statistics: DiscountedSum, reward: Scalar, discount: Scalar) -> DiscountedSum:
+    def restart(self, statistics: DiscountedSum) -> DiscountedSum:
+        """The sum starts anew, its mean square goes on."""
+        return DiscountedSum(jnp.zeros(()), statistics.count, statistics.mean_square)
+
+    def update(self, statistics: DiscountedSum, reward: Scalar) -> DiscountedSum:
         """One more."""
-        u = statistics.carried + reward
+        u = self.decay * statistics.u + reward
         count = statistics.count + 1
         mean_square = statistics.mean_square + (u**2 - statistics.mean_square) / count
-        return DiscountedSum(discount * u, count, mean_square)
+        return DiscountedSum(u, count, mean_square)
 
     def __call__(self, statistics: DiscountedSum, reward: Scalar) -> Scalar:
         """Scaled, never centred: the sign of a reward is its meaning."""

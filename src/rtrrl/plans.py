@@ -1,6 +1,7 @@
 """What a run is to do, as one value that config.json holds whole."""
 
 import dataclasses
+import operator
 from collections import Counter
 from typing import Any, Self
 
@@ -12,6 +13,14 @@ from rtrrl import settings
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment, make
 from rtrrl.errors import RtrrlError, RunFolderError
+
+
+def whole(name: str, number: Any) -> int:
+    """`number` as Python's int. **Raises** `RtrrlError` where it is no whole number."""
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise RtrrlError(f"{name} is {number!r}: it must be a whole number") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +57,14 @@ class Plan:
                     f"the {len(self.seeds)} seeds"
                 )
 
-    @property
-    def chunk(self) -> int:
-        """Steps from one evaluation to the next."""
-        return -(-self.steps // self.evaluations)
+    def next_evaluation(self, step: int) -> int:
+        """The step of the first evaluation after `step`; they are spread evenly over the budget."""
+        done = step * self.evaluations // self.steps
+        return next(
+            at
+            for i in range(done, self.evaluations + 1)
+            if (at := i * self.steps // self.evaluations) > step
+        )
 
     @property
     def shards(self) -> list[slice]:

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from .checkpoints import write_atomic
-from .errors import RtrrlError
-from .runs import Run
+from rtrrl.checkpoints import write_atomic
+from rtrrl.errors import RtrrlError
+from rtrrl.runs import Run
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart, without their yellow.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -32,7 +32,7 @@ def learning_curve(
     run) are the agents' names unless given. The figure is returned, and written to `path` if
     there is one.
 
-    Raises `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
+    **Raises** `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
     """
     if path is not None and Path(path).suffix not in _SUFFIXES:
         raise RtrrlError(f"cannot draw into {path}: give a name that ends in .png, .svg or .pdf")

@@ -1,6 +1,7 @@
 """Distributions over actions, as functions of the actor's outputs."""
 
 import abc
+import math
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
-from rtrrl.environments.spaces import Box, Discrete, Space
+from rtrrl.environments.spaces import Box, Discrete
 from rtrrl.errors import UnsupportedSpaceError
 from rtrrl.types import Key, Scalar
 
@@ -121,15 +122,18 @@ class Categorical(Policy):
     @property
     def no_action(self) -> Int[Array, ""]:
         """Zero."""
-        return jnp.argmax(jnp.zeros(self.actions))
+        return jnp.argmax(jnp.zeros(self.actions))  # 0, of the type that `sample` has
 
 
 class Gaussian(Policy):
-    """π(a | y) = N(centre + half·m, (half·σ)²) with y = [m, log σ], per action dimension.
+    """π(a | y) = N(μ, σ²) with y = [m, s], per action dimension.
 
-    Where the space is bounded `half` is half its width, else 1. The action is sampled unbounded,
-    which keeps log π exact; the environment receives it clipped to the bounds. log σ is kept
-    within [−5, 1].
+        μ = centre + half · tanh m where the space is bounded, else m
+        σ = half · exp(−5 + 6 sigmoid(s + log 5)), so that s = 0 is σ = half
+
+    `half` is half the space's width, 1 where it is unbounded. Both bounds are smooth: a clipped
+    parameter beyond its bound would get no gradient to come back by. The action is sampled
+    unbounded, which keeps log π exact; the environment receives it clipped to the bounds.
     """
 
     low: tuple[float, ...] = eqx.field(static=True)
@@ -145,16 +149,19 @@ class Gaussian(Policy):
         """The vector itself."""
         return len(self.low)
 
+    def _bounded(self) -> np.ndarray:
+        return np.isfinite(self.low) & np.isfinite(self.high)
+
     def _frame(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = np.array(self.low), np.array(self.high)
-        bounded = np.isfinite(low) & np.isfinite(high)
-        low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+        low, high = np.where(self._bounded(), (self.low, self.high), ((-1.0,), (1.0,)))
         return (low + high) / 2, (high - low) / 2
 
     def _distribution(self, y: Outputs) -> tuple[Array, Array]:
         centre, half = (jnp.asarray(part, y.dtype) for part in self._frame())
-        mean, log_sigma = jnp.split(y, 2)
-        return centre + half * mean, half * jnp.exp(jnp.clip(log_sigma, -5.0, 1.0))
+        m, s = jnp.split(y, 2)
+        mean = jnp.where(self._bounded(), jnp.tanh(m), m)
+        log_sigma = -5.0 + 6.0 * jax.nn.sigmoid(s + math.log(5.0))
+        return centre + half * mean, half * jnp.exp(log_sigma)
 
     def sample(self, key: Key, y: Outputs) -> Float[Array, "dimensions"]:
         """mean + σ ε."""
@@ -201,9 +208,5 @@ def policy_for(space: Any) -> Policy:
         case Box(shape=(_,), low=low, high=high):
             return Gaussian(low, high)
     raise UnsupportedSpaceError(
-        f"the action space {space} is not supported: expected {_names(Space)} with a flat Box"
+        f"the action space {space} is not supported: expected Discrete or a flat Box"
     )
-
-
-def _names(union: Any) -> str:
-    return " or ".join(kind.__name__ for kind in union.__args__)

@@ -1,7 +1,7 @@
 """JAX's own random numbers, bit for bit, at a fraction of their cost on a CPU.
 
-XLA's CPU backend compiles JAX's threefry into a loop of its own, which costs more than a whole
-small policy. Written out, it fuses with whatever uses the numbers.
+XLA's CPU backend compiles JAX's threefry into a loop of its own. Written out, it fuses with
+whatever uses the numbers.
 """
 
 import math
@@ -55,7 +55,7 @@ def _random_bits(key: UInt32[Array, "2"], width: int, shape: tuple[int, ...]) ->
     return (high ^ low).astype(f"uint{width}")
 
 
-def _fold_in(key: UInt32[Array, "2"], data: Array) -> UInt32[Array, "2"]:
+def _fold_in(key: UInt32[Array, "2"], data: Array | int) -> UInt32[Array, "2"]:
     return jnp.stack(_threefry(key, jnp.uint32(0), jnp.asarray(data, jnp.uint32)))
 
 
@@ -64,9 +64,7 @@ _THREEFRY = define_prng_impl(
     seed=lambda seed: jax.random.key_data(jax.random.key(seed)),
     split=lambda key, shape: jnp.stack(_counted(key, shape), axis=-1),
     random_bits=_random_bits,
-    fold_in=lambda key, data: jnp.stack(
-        _threefry(key, jnp.uint32(0), jnp.asarray(data, jnp.uint32))
-    ),
+    fold_in=_fold_in,
     name="rtrrl_threefry",
     tag="rtrrl3",
 )

@@ -2,7 +2,7 @@
 
     config.json           what was asked, and the versions that answered
     metrics.jsonl         one row a chunk and seed
-    checkpoint.rtrrl      the whole state of the last finished chunk
+    checkpoint.rtrrl      the whole state when it was last saved
     result.json           best and final score of every seed
     learning_curve.png
 
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .checkpoints import read_meta, write_atomic
-from .errors import RunFolderError
+from rtrrl.checkpoints import read_meta, write_atomic
+from rtrrl.errors import RunFolderError
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -145,7 +145,7 @@ class Run:
         The suffix of `path` names the format: .png, .svg or .pdf. A run without a folder is only
         drawn when no path is given.
         """
-        from .plots import learning_curve  # matplotlib takes half a second to import
+        from rtrrl.plots import learning_curve  # matplotlib takes half a second to import
 
         if path is None and self.folder is not None:
             path = self.folder / CURVE
@@ -160,7 +160,7 @@ def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
 
     With `overwrite` a folder that holds a run is emptied first, of the files a run writes alone.
 
-    Raises `RunFolderError` where `folder` holds anything else, or cannot be written.
+    **Raises** `RunFolderError` where `folder` holds anything else, or cannot be written.
     """
     folder = Path(folder)
     try:
@@ -220,7 +220,7 @@ def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
 
     Load the checkpoint next, then `rewind(folder, meta["step"])`, then go on.
 
-    Raises `RunFolderError` where there is no folder, no run in it, nothing left to do, or where
+    **Raises** `RunFolderError` where there is no folder, no run in it, nothing left to do, or where
     config, result, metrics or checkpoint are damaged.
     """
     folder = Path(folder)
@@ -270,7 +270,7 @@ def save_result(run: Run) -> None:
 def load_run(folder: str | Path) -> Run:
     """Read a run from its folder, finished or not.
 
-    Raises `RunFolderError` where there is no run, or where one of its files is damaged.
+    **Raises** `RunFolderError` where there is no run, or where one of its files is damaged.
     """
     folder = Path(folder)
     config, result, metrics = _read_config(folder), _read_result(folder), read_metrics(folder)

@@ -75,7 +75,9 @@ def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Boo
     key = jax.random.fold_in(written_out(life.key), 2 * life.steps)
     world, seen = environment.step(key, life.world, life.action)
     state, action, info = agent.step(life.agent, seen.observation, seen.reward, seen.discount)
+    # a world that was given nonsense is not to blame for its answer
     finite = jnp.isfinite(seen.reward) & jnp.isfinite(seen.observation).all()
+    finite |= ~jnp.isfinite(life.action).all()
     earned = life.episode_return + seen.reward
     tally = Tally(
         returns=life.tally.returns + jnp.where(seen.last, earned, 0.0),
@@ -109,7 +111,10 @@ def _restart_if(agent: Agent, environment: Environment, life: Life, last: Bool[A
         life,
         (state, world, action, broken),
     )
-    return jax.tree.map(lambda new, old: jnp.where(last, new, old), begun, life)
+    # what an episode's beginning leaves alone, such as the weights, is handed on untouched
+    return jax.tree.map(
+        lambda new, old: old if new is old else jnp.where(last, new, old), begun, life
+    )
 
 
 def _first(broken: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]) -> Array:

@@ -37,7 +37,8 @@ class Dutch(Trace):
     """e' = γλ e + (1 − α γλ e·∇) ∇ (van Seijen et al. 2016).
 
     The product e·∇ runs over the whole parameter vector. `step_size` is the α of the update
-    that uses the trace, which must not be multiplied in again here.
+    that uses the trace, which must not be multiplied in again here. This is the trace alone: true
+    online TD(λ) also corrects the update for v − v_old, which the agent does not.
     """
 
     step_size: float = 1e-3

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from rtrrl import checkpoints, runs, settings
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment, make
 from rtrrl.errors import NonFiniteError
-from rtrrl.plans import Plan
+from rtrrl.plans import Plan, whole
 from rtrrl.progress import Progress
 from rtrrl.runs import Run, Stop
 from rtrrl.stream import Life
@@ -81,17 +81,17 @@ def train(
     else:
         environment = make(task) if isinstance(task, str) else task
         agent = settings.preset("default", environment)
-    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    chosen = tuple(seeds) if isinstance(seeds, Iterable) else range(whole("seeds", seeds))
     plan = Plan(
         agent=agent,
         environment=environment,
-        steps=steps,
-        seeds=seeds,
-        evaluations=min(evaluations, steps),
-        episodes=episodes,
+        steps=whole("steps", steps),
+        seeds=tuple(whole("a seed", seed) for seed in chosen),
+        evaluations=min(whole("evaluations", evaluations), steps),
+        episodes=whole("episodes", episodes),
         greedy=greedy,
         patience=patience,
-        workers=workers or min(os.cpu_count() or 1, max(1, len(seeds))),
+        workers=workers or min(os.cpu_count() or 1, max(1, len(chosen))),
     )
     state = _Progressing(births(plan), 0, [])  # first: what cannot be born leaves no folder
     folder = None if out is None else runs.create(out, plan.config(), overwrite)
@@ -164,23 +164,21 @@ def _live_on(
 ) -> Stop:
     """Lives, evaluates and saves until the budget, the patience or the user says stop."""
     # no step at all: compiles, so that the clock below measures living alone
-    state.lives = advance(plan, pool, state.lives, 0)
-    _check_finite(plan, state)
+    _lived(plan, pool, state, 0)
+    state.busy = 0.0
     bar.begin()
     size, saved, began = 256, time.perf_counter(), time.perf_counter()
     while state.step < plan.steps:
-        boundary = min((state.step // plan.chunk + 1) * plan.chunk, plan.steps)
+        # patience first: a run that is resumed where its patience ended must not go on
+        if _out_of_patience(plan, state.rows):
+            return Stop.PATIENCE
+        if interrupted.is_set():
+            _save(folder, state)
+            return Stop.INTERRUPT
+        boundary = plan.next_evaluation(state.step)
         count = min(size, boundary - state.step)
-        start = time.perf_counter()
-        state.lives = advance(plan, pool, state.lives, count)
-        took = time.perf_counter() - start
-        state.step, state.lived, state.busy = (
-            state.step + count,
-            state.lived + count,
-            state.busy + took,
-        )
+        took = _lived(plan, pool, state, count)
         size = max(1, int(min(2 * size, count * SLICE_SECONDS / max(took, 1e-6))))
-        _check_finite(plan, state)
         bar.at(state.step)
         if state.step == boundary:
             rows = _measured(plan, pool, state, time.perf_counter() - began)
@@ -189,13 +187,22 @@ def _live_on(
             state.rows += rows
             if folder is not None:
                 runs.append_metrics(folder, rows)
-        stop = interrupted.is_set() or _out_of_patience(plan, state.rows)
-        if state.step == boundary or stop or time.perf_counter() - saved > SAVE_SECONDS:
+        if state.step == boundary or time.perf_counter() - saved > SAVE_SECONDS:
             _save(folder, state)
             saved = time.perf_counter()
-        if stop and state.step < plan.steps:
-            return Stop.INTERRUPT if interrupted.is_set() else Stop.PATIENCE
     return Stop.BUDGET
+
+
+def _lived(plan: Plan, pool: ThreadPoolExecutor, state: _Progressing, count: int) -> float:
+    """All seeds live `count` steps; the seconds that took."""
+    start = time.perf_counter()
+    state.lives = advance(plan, pool, state.lives, count)
+    took = time.perf_counter() - start
+    state.step += count
+    state.lived += count
+    state.busy += took
+    _check_finite(plan, state)
+    return took
 
 
 def _measured(
@@ -203,6 +210,12 @@ def _measured(
 ) -> list[dict]:
     """One row of metrics per seed; the tallies start anew."""
     returns = evaluations(plan, pool, state.lives, state.step)
+    for seed, earned in zip(plan.seeds, returns, strict=True):
+        if not np.isfinite(earned).all():
+            raise NonFiniteError(
+                f"{plan.environment.name} gave NaN or infinity as reward while seed {seed} was "
+                f"evaluated at step {state.step}: mend the environment"
+            )
     tally = jax.tree.map(np.asarray, joined(state.lives).tally)
     state.lives = cleared(state.lives)
     with np.errstate(invalid="ignore", divide="ignore"):

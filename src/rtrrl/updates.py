@@ -95,7 +95,10 @@ class Adam(OptaxUpdate):
 
 
 class PerGroup(OptaxUpdate):
-    """A transformation of your own for each of actor, critic and cell."""
+    """A transformation of your own for each of actor, critic and cell.
+
+    Functions cannot be written to config.json, so an agent with these trains without `out`.
+    """
 
     actor: optax.GradientTransformation
     critic: optax.GradientTransformation

@@ -164,25 +164,16 @@ def test_uoro_is_rtrl_on_average(cell_name):
         assert (jnp.abs(error) <= 4.5 * standard + 1e-12).all()
 
 
-def test_immediate_is_the_last_micro_step_alone():
-    """P = ∂h'/∂θ at a fixed h, (dt/τ) φ'(Wξ) ξᵀ, whatever was before."""
-    model = cell("ctrnn-full-dt0.25")
+@pytest.mark.parametrize("name", ["ctrnn", "ctrnn-full-dt0.25"])
+def test_immediate_is_rflo_that_forgets_every_step(name):
+    """P = ∂h'/∂θ of the last step by the leak alone, whatever was before."""
+    model = cell(name)
     h, influence = model.initial_state(), Immediate().init(model)
     for x in jax.random.normal(jax.random.key(1), (3, 2)):
         before = h
         h, influence = Immediate().step(model, influence, h, x)
-    for _ in range(3):  # to the state before the last of four micro-steps
-        before = model.micro_step(before, x)
-    h_bar = jnp.arange(1.0, 5.0)[:, None]
-    gradient = Immediate().pullback(model, influence, h_bar)
-    xi = np.concatenate([x, before[:, 0], [1.0]])
-    phi = np.tanh(model.weight @ xi)
-    leak = 0.25 / np.asarray(model.tau)
-    np.testing.assert_allclose(
-        gradient.weight, h_bar * (leak * (1 - phi**2))[:, None] * xi, rtol=1e-12
-    )
-    by_tau = 0.25 / model.tau**2 * (before[:, 0] - phi)
-    np.testing.assert_allclose(gradient.tau, h_bar[:, 0] * by_tau, rtol=1e-12)
+    _, anew = RFLO().step(model, RFLO().init(model), before, x)
+    assert_same(influence, anew)
 
 
 def test_immediate_is_exact_without_memory():

@@ -60,6 +60,18 @@ class RTRRLState(eqx.Module):
     steps: Int[Array, ""]
 
 
+FAMILIES: dict[str, type] = {
+    "cell": cells.Recipe,
+    "rule": gradients.GradientRule,
+    "feedback": readouts.Feedback,
+    "trace": traces.Trace,
+    "optimizer": Update,
+    "observation_normalizer": ObservationNormalizer,
+    "reward_normalizer": RewardNormalizer,
+}
+"""The parts of an agent, each any member of its family."""
+
+
 class RTRRL(Agent):
     """A recurrent actor-critic that learns at every step (Lemmel & Grosu 2025, algorithm 1).
 
@@ -97,6 +109,12 @@ class RTRRL(Agent):
     """Feed the last action and reward back to the network."""
 
     def __check_init__(self) -> None:
+        for name, family in FAMILIES.items():
+            if not isinstance(getattr(self, name), family):
+                raise TypeError(
+                    f"{name} is {getattr(self, name)!r}: it must be a {family.__name__} object, "
+                    f"as in {name}={getattr(type(self), name)!r}"
+                )
         for name in (
             "discount",
             "trace_decay_actor",
@@ -181,6 +199,7 @@ class RTRRL(Agent):
             value=state.parameters.critic(features)[0],
             attenuation=jnp.ones(()),
             observation_statistics=seen,
+            reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
             steps=state.steps + 1,
         )
         return state, self.policy.admissible(action)
@@ -198,7 +217,7 @@ class RTRRL(Agent):
 
         # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        earned = self.reward_normalizer.update(state.reward_statistics, reward, gamma)
+        earned = self.reward_normalizer.update(state.reward_statistics, reward)
         observation = self.observation_normalizer(seen, observation)
         reward = self.reward_normalizer(earned, reward)
         x = self.inputs(observation, now.action, reward)
@@ -284,7 +303,7 @@ class RTRRL(Agent):
             return observation
         if action is None or reward is None:
             return jnp.concatenate([observation, jnp.zeros(self.policy.action_size + 1)])
-        return jnp.concatenate([observation, self.policy.encode(action), reward[None]])
+        return jnp.concatenate([observation, self.policy.encode(action), jnp.reshape(reward, 1)])
 
     def _sample(self, state: RTRRLState, y: Float[Array, "outputs"]) -> Action:
         # one hash a step instead of splitting and carrying keys

@@ -71,7 +71,8 @@ def _parser() -> Parser:
 def _returns(
     plan: Plan, states: PyTree, seed: int, episodes: int, greedy: bool
 ) -> Float[np.ndarray, "seeds episodes"]:
-    key = jax.random.key(seed)
+    # apart from every key of training, whose seeds are as small as these
+    key = jax.random.fold_in(jax.random.key(seed), 0xE7A1)
     play = eqx.filter_vmap(
         lambda agent, state: evaluate(agent, state, plan.environment, key, episodes, greedy),
         in_axes=(eqx.if_array(0), eqx.if_array(0)),

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -24,10 +25,10 @@ def main() -> None:
     console = Console()
     shutil.rmtree(FOLDER, ignore_errors=True)
     done = [entry.run(FOLDER) for entry in ENTRIES]
-    table = Table(title="evaluation return: median over the seeds", title_justify="left")
+    table = Table(title="evaluation return: median over the seeds", box=SIMPLE_HEAD)
     for column in COLUMNS:
-        words = column in ("task", "agent")
-        table.add_column(column, justify="left" if words else "right", no_wrap=not words)
+        justify = "left" if column in ("task", "agent") else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
     for entry, run in zip(ENTRIES, done, strict=True):
         table.add_row(*row(entry, run))
     console.print(table)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rtrrl.checkpoints import write_atomic
+from rtrrl.experiments import demo
 from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row, shown
 from rtrrl.plots import learning_curve
 from rtrrl.runs import Run
@@ -26,16 +27,16 @@ DEFAULT = [
 ]
 PAPER = [
     Entry(task, "paper", 1_000_000, SEEDS)
-    for task in ("MemoryChain-4", "MemoryChain-8", "MemoryChain-16", "DeepSea-8")
+    for task in ("MemoryChain-4", "MemoryChain-8", "MemoryChain-16", "DeepSea-8", "DelayedRecall-5")
 ]
 UNCLIPPED = [dataclasses.replace(entry, changes={"optimizer.clip": math.inf}) for entry in PAPER]
 PUBLISHED = {
-    "MemoryChain-4": "1.00±0.00",
-    "MemoryChain-8": "1.00±0.00",
-    "MemoryChain-16": "1.00±0.00",
-    "DeepSea-8": "0.99±0.54",
+    "MemoryChain-4": (1.00, 0.00),
+    "MemoryChain-8": (1.00, 0.00),
+    "MemoryChain-16": (1.00, 0.00),
+    "DeepSea-8": (0.99, 0.54),
 }
-"""Table 2 of the paper, RFLO CT-RNN: median ± standard deviation of the best over 5 seeds."""
+"""Table 2 of the paper, RFLO CT-RNN: median and standard deviation of the best over 5 seeds."""
 
 
 def chance(entry: Entry) -> Entry:
@@ -50,6 +51,7 @@ def main() -> None:
     )
     bases = [(chance(entry), chance(entry).run(FOLDER)) for entry in DEFAULT + PAPER]
     FIGURES.mkdir(parents=True, exist_ok=True)
+    learning_curve([entry.run(demo.FOLDER) for entry in demo.ENTRIES], FIGURES / "demo.png")
     learning_curve([run for _, run in default], FIGURES / "default.png")
     learning_curve([run for _, run in paper + unclipped], FIGURES / "paper.png")
     write_atomic(PAGE, page(default, paper, unclipped, bases).encode())
@@ -78,8 +80,9 @@ agent.
 
 ## The paper's agent, as published
 
-CT-RNN, RFLO, random feedback and the settings of the paper's appendix. Many seeds reach what the
-paper reports as best; many do not hold it.
+CT-RNN, RFLO, random feedback and the settings of the paper's appendix, which clip the gradient's
+norm at 1. Many seeds reach what the paper reports as best; many do not hold it. DelayedRecall-5 is
+not in the paper: a cue, five steps of nothing, then the answer.
 
 {_published(paper)}
 The same agent without the clipping of the gradient's norm at 1:
@@ -113,11 +116,16 @@ def _targets(done: Done) -> str:
 
 
 def _published(done: Done) -> str:
-    columns = (*COLUMNS, "best of each seed", "the paper's best")
+    columns = (*COLUMNS, "best of each seed", "the paper's best", "median best reaches it")
     rows = []
     for entry, run in done:
         each = " ".join(shown(value) for value in np.sort(run.best)[::-1])
-        rows.append([*row(entry, run), each, PUBLISHED[entry.task]])
+        verdict = ["—", "—"]
+        if entry.task in PUBLISHED:
+            median, deviation = PUBLISHED[entry.task]
+            reached = round(float(np.median(run.best)), 2) >= median
+            verdict = [f"{median:.2f}±{deviation:.2f}", "yes" if reached else "no"]
+        rows.append([*row(entry, run), each, *verdict])
     return markdown(columns, rows)
 
 

@@ -50,13 +50,35 @@ class Entry:
         return root / "-".join([self.task, self.agent, *changes])
 
     def run(self, root: Path, progress: bool = True) -> Run:
-        """The run: read if it is finished, resumed if it was begun, else trained."""
-        folder = self.folder(root)
-        if not (folder / runs.CHECKPOINT).exists():
-            train(self.build(), steps=self.steps, seeds=self.seeds, out=folder, progress=progress)
+        """The run: read if it is finished, resumed if it was begun, else trained.
+
+        A run of other steps, seeds or settings is trained anew.
+        """
+        folder, agent = self.folder(root), self.build()
+        if not self._fits(folder, agent):
+            train(
+                agent,
+                steps=self.steps,
+                seeds=self.seeds,
+                out=folder,
+                overwrite=True,
+                progress=progress,
+            )
         elif not runs.load_run(folder).finished:
             resume(folder, progress=progress)
         return runs.load_run(folder)
+
+    def _fits(self, folder: Path, agent: Agent) -> bool:
+        """Whether what lies in `folder` is a run of this very entry."""
+        if not (folder / runs.CHECKPOINT).exists():
+            return False
+        config = runs.load_run(folder).config
+        wanted = {
+            "steps": self.steps,
+            "seeds": list(self.seeds),
+            "settings": settings.to_dict(agent),
+        }
+        return {name: config.get(name) for name in wanted} == wanted
 
 
 COLUMNS = ("task", "agent", "steps", "seeds", "best", "final", "final of each seed")

@@ -16,7 +16,7 @@ Influence = Any
 
 
 class GradientRule(eqx.Module):
-    """Carries an influence P ≈ ∂h/∂θ forward in time (DESIGN §2).
+    """Carries an influence P ≈ ∂h/∂θ forward in time (docs/architecture.md).
 
     `pullback(cell, P, h̄)` returns h̄ᵀ P, the gradient of the recurrent parameters, as a pytree
     of the cell's structure with None where a leaf is not carried.

@@ -67,10 +67,10 @@ class SnAp1(LocalRule):
         return unit.leak + communication_jacobian(cell, h, x)[own, :, own]
 
 
-class DiagonalRTRL(SnAp1):
+class DiagonalRTRL(LocalRule):
     """Exact RTRL at the cost of the parameters, for cells whose units do not read each other.
 
-    The recursion is SnAp-1's, which drops nothing there (Zucchet et al. 2023).
+    Dropping what units tell each other drops nothing there (Zucchet et al. 2023).
     """
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
@@ -113,12 +113,16 @@ class RFLO(LocalRule):
 
 
 class Immediate(LocalRule):
-    """SnAp-0: nothing is carried from one micro-step to the next."""
+    """SnAp-0: nothing is carried from one step to the next; within a step, the leak."""
+
+    def step(self, cell: Cell, influence: PyTree, h: State, x: Input) -> tuple[State, PyTree]:
+        """Each step starts from no influence."""
+        return super().step(cell, jax.tree.map(jnp.zeros_like, influence), h, x)
 
     def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "h k k"]:
-        """Zeros."""
+        """The leak, from one micro-step to the next."""
         del cell, h, x
-        return jnp.zeros_like(unit.leak)
+        return unit.leak
 
 
 def _apply(block: Float[Array, "h k k"], P: Float[Array, "h k *row"]) -> Float[Array, "h k *row"]:
