@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rtrrl.agents import RTRRL
-from rtrrl.agents.rtrrl import RTRRLState
+from rtrrl.agents import RTRRL, RTRRLState
 from rtrrl.policies import Categorical
 from rtrrl.updates import Adam
 

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rtrrl.agents import RTRRL
-from rtrrl.agents.rtrrl import RTRRLState
+from rtrrl.agents import RTRRL, RTRRLState
 from rtrrl.updates import Adam
 
 Learner = tuple[Array, ...]

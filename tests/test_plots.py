@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from rtrrl import plots
 from rtrrl.errors import RtrrlError
 from rtrrl.plots import learning_curve
-from rtrrl.runs import Run
+from rtrrl.results import Run
 
 
 def run(task="MemoryChain-4", agent="default", curves=((0.0, 1.0), (0.5, 0.5), (1.0, 1.0)), **kw):

@@ -20,6 +20,7 @@ from rtrrl.environments.probes import (
 )
 from rtrrl.environments.wrappers import TruncationAsTermination
 from rtrrl.gradients import Immediate
+from rtrrl.normalizers import RawRewards
 from rtrrl.stream import birth, live
 from rtrrl.updates import Adam
 from tests.members import quick_jit
@@ -124,6 +125,31 @@ def test_a_truncation_taken_for_a_termination_is_worth_less(agent, world):
     assert (values(agent, states) < most + 1.0).all()
     assert (values(agent, states) > 0.5).all()
     assert most + 1.0 < world.value(GAMMA) - 2.0
+
+
+@pytest.mark.parametrize("end", ["truncation", "termination"])
+def test_td0_without_memory_finds_the_fixed_point(end):
+    """All observations are alike here, so both fixed points are known exactly."""
+    world = bare = TruncatedValue(4)
+    if end == "termination":
+        world = TruncationAsTermination(bare)
+    agent = RTRRL.default(
+        world,
+        cell=MemorylessRecipe(),
+        rule=Immediate(),
+        trace_decay_actor=0.0,
+        trace_decay_critic=0.0,
+        trace_decay_recurrent=0.0,
+        reward_normalizer=RawRewards(),
+        optimizer=Adam(3e-4, clip=math.inf),
+        meta_input=False,
+        discount=GAMMA,
+    )
+    _, states = lived(agent, world, 6000)
+    if end == "truncation":
+        np.testing.assert_allclose(values(agent, states), bare.value(GAMMA), rtol=0.03)
+    else:
+        np.testing.assert_allclose(values(agent, states), bare.value_if_terminal(GAMMA), atol=0.1)
 
 
 @each_agent

@@ -8,7 +8,7 @@ import pytest
 
 from rtrrl import checkpoints, runs
 from rtrrl.errors import RunFolderError
-from rtrrl.runs import Run, Stop, score
+from rtrrl.results import Run, Stop, score
 
 CONFIG = {"task": "MemoryChain-4", "agent": "default", "steps": 1000, "seeds": [7, 8]}
 

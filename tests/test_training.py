@@ -24,7 +24,7 @@ from rtrrl.environments import Box, Environment, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError
 from rtrrl.gradients import Frozen
 from rtrrl.plans import Plan
-from rtrrl.runs import Stop
+from rtrrl.results import Stop
 from rtrrl.types import TimeStep
 from rtrrl.updates import Adam, PerGroup
 

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from rtrrl.certificates import certify
     from rtrrl.environments import make, tasks
     from rtrrl.evaluation import evaluate
-    from rtrrl.runs import Run, load_run
+    from rtrrl.results import Run
+    from rtrrl.runs import load_run
     from rtrrl.training import load_agents, resume, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "RTRRL": "agents",
-    "Run": "runs",
+    "Run": "results",
     "certify": "certificates",
     "evaluate": "evaluation",
     "load_agents": "training",

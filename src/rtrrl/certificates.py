@@ -24,7 +24,7 @@ LENGTHS = (1, 5, 20)
 """The last is longer than the default window of TBPTT, so that a window cannot pass for exact."""
 TOLERANCE = 1e-10
 """The relative error, in float64, below which a gradient counts as exact."""
-RUN_ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+RUN_ONCE = {"xla_backend_optimization_level": 0}
 """Each program here runs once on a few numbers: its time is its compilation."""
 
 

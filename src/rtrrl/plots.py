@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rtrrl.checkpoints import write_atomic
 from rtrrl.errors import RtrrlError
-from rtrrl.runs import Run
+from rtrrl.results import Run
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart, without their yellow.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -15,144 +15,21 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-from jaxtyping import Float
+from typing import Any
 
 from rtrrl.checkpoints import read_meta, write_atomic
 from rtrrl.errors import RunFolderError
-
-if TYPE_CHECKING:
-    import matplotlib.figure
+from rtrrl.results import CURVE, Run, Stop
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoint.rtrrl"
 RESULT = "result.json"
-CURVE = "learning_curve.png"
 
 _REQUIRED = {"task": str, "agent": str, "steps": int, "seeds": list}
 _PACKAGES = ("rtrrl", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnax")
-
-
-class Stop(StrEnum):
-    """Why a run came to an end."""
-
-    BUDGET = "budget"
-    PATIENCE = "patience"
-    INTERRUPT = "interrupt"
-    ERROR = "error"
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to resume."""
-        return self in (Stop.BUDGET, Stop.PATIENCE)
-
-
-class Score(NamedTuple):
-    """One seed's evaluations in two numbers; NaN where nothing was evaluated."""
-
-    best: float
-    final: float
-
-
-def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int) -> Score:
-    """Best and final score of one seed: *the* definition of both.
-
-    `best` is the highest evaluation. `final` is the mean over the evaluations in the last tenth of
-    the steps run (at most `budget`), of the last three where fewer lie there, of all where there
-    are fewer than three. Evaluations that are None or not finite count as not taken.
-
-    >>> score([100, 200, 300, 400], [0.0, 4.0, 1.0, 1.0], budget=400)
-    Score(best=4.0, final=2.0)
-    """
-    at, values = np.asarray(steps), np.asarray(evaluations, np.float64)  # None becomes NaN
-    taken = np.isfinite(values)
-    if not taken.any():
-        return Score(math.nan, math.nan)
-    end = min(budget, at.max())
-    in_last_tenth = int(np.sum(10 * at[taken] > 9 * end))
-    values = values[taken]
-    return Score(float(values.max()), float(values[-max(in_last_tenth, 3) :].mean()))
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training run was asked, measured and came to.
-
-    `config` holds at least `task`, `agent` (its name), `steps` (the budget of each seed) and
-    `seeds`; `metrics` is one row a chunk and seed, as in `append_metrics`, in order of steps;
-    `steps_per_second` counts the steps of all seeds together. `stopped_by` is None for a run that
-    is still going or was killed; `folder` is None for a run that was never written. `states` holds
-    the agents as they ended, along a leading axis of seeds, where they are in memory.
-    """
-
-    config: dict
-    metrics: list[dict]
-    seeds: list[int]
-    steps_per_second: float
-    stopped_by: Stop | None = None
-    folder: Path | None = None
-    states: Any = None
-
-    @property
-    def steps(self) -> int:
-        """The environment steps each seed has run."""
-        return max((row["step"] for row in self.metrics), default=0)
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to resume."""
-        return self.stopped_by is not None and self.stopped_by.finished
-
-    @property
-    def best(self) -> Float[np.ndarray, " seeds"]:
-        """The highest evaluation of every seed."""
-        return np.array([each.best for each in self._scores()])
-
-    @property
-    def final(self) -> Float[np.ndarray, " seeds"]:
-        """The mean evaluation of every seed over the last tenth of its steps (see `score`)."""
-        return np.array([each.final for each in self._scores()])
-
-    def evaluations(self, seed: int) -> tuple[list[int], list[float | None]]:
-        """The steps at which `seed` was evaluated or logged, and its evaluation return there."""
-        rows = [row for row in self.metrics if row["seed"] == seed]
-        return [row["step"] for row in rows], [row.get("evaluation") for row in rows]
-
-    def result(self) -> dict:
-        """The content of result.json."""
-        return {
-            "task": self.config["task"],
-            "agent": self.config["agent"],
-            "steps": self.steps,
-            "seeds": list(self.seeds),
-            "best": self.best.tolist(),
-            "final": self.final.tolist(),
-            "steps_per_second": self.steps_per_second,
-            "finished": self.finished,
-            "stopped_by": self.stopped_by,
-        }
-
-    def plot(self, path: str | Path | None = None) -> "matplotlib.figure.Figure":
-        """Draw the learning curve, into `path` or else the run's folder, and return the figure.
-
-        The suffix of `path` names the format: .png, .svg or .pdf. A run without a folder is only
-        drawn when no path is given.
-        """
-        from rtrrl.plots import learning_curve  # matplotlib takes half a second to import
-
-        if path is None and self.folder is not None:
-            path = self.folder / CURVE
-        return learning_curve([self], path)
-
-    def _scores(self) -> list[Score]:
-        return [score(*self.evaluations(seed), self.config["steps"]) for seed in self.seeds]
 
 
 def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:

@@ -21,7 +21,7 @@ from rtrrl.environments import Environment, make
 from rtrrl.errors import NonFiniteError
 from rtrrl.plans import Plan, whole
 from rtrrl.progress import Progress
-from rtrrl.runs import Run, Stop
+from rtrrl.results import Run, Stop
 from rtrrl.stream import Life
 from rtrrl.types import PyTree
 from rtrrl.workers import advance, births, cleared, evaluations, joined

@@ -1,6 +1,8 @@
 """One battery that every cell passes."""
 
 import dataclasses
+import functools
+import math
 
 import equinox as eqx
 import jax
@@ -8,7 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.cells import CTRNN, NCP, Cell, Diagonal, LeakyCell, SparseRandom, recurrent_parameters
+from rtrrl.cells import (
+    CTRNN,
+    LRU,
+    NCP,
+    RTU,
+    Cell,
+    Diagonal,
+    LeakyCell,
+    LogUniformTimes,
+    LRURecipe,
+    NonlinearRTURecipe,
+    RTURecipe,
+    SparseRandom,
+    UniformRing,
+    recurrent_parameters,
+)
 from rtrrl.types import parameters
 from tests.members import CELLS, HIDDEN, INPUTS, cell, each_cell, quick_jit
 
@@ -160,6 +177,42 @@ def test_dt_is_one_over_a_whole_number(dt):
         CTRNN(2, 3, key=jax.random.key(0), dt=dt)
 
 
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (functools.partial(LogUniformTimes, 0.0, 10.0), "0 < shortest ≤ longest"),
+        (functools.partial(LogUniformTimes, 10.0, 1.0), "0 < shortest ≤ longest"),
+        (functools.partial(LogUniformTimes, 1.0, math.inf), "longest < ∞"),
+        (functools.partial(UniformRing, -0.1, 1.0), "0 ≤ r_min < r_max ≤ 1"),
+        (functools.partial(UniformRing, 0.5, 0.5), "0 ≤ r_min < r_max ≤ 1"),
+        (functools.partial(UniformRing, 0.0, 1.1), "0 ≤ r_min < r_max ≤ 1"),
+        *(
+            (functools.partial(wiring, density), r"it must lie in \(0, 1\]")
+            for wiring in (SparseRandom, NCP)
+            for density in (0.0, 1.5, math.nan)
+        ),
+        *(
+            (functools.partial(build, max_phase=phase), f"max_phase is {phase}: it must be pos")
+            for build in (
+                RTURecipe,
+                NonlinearRTURecipe,
+                LRURecipe,
+                functools.partial(RTU, 2, 3, key=jax.random.key(0)),
+                functools.partial(LRU, 2, 3, key=jax.random.key(0)),
+            )
+            for phase in (0.0, -1.0)
+        ),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(build, says):
+    with pytest.raises(ValueError, match=says):
+        build()
+
+
+def test_settings_at_the_ends_of_their_ranges_are_fine():
+    UniformRing(0.0, 1.0), LogUniformTimes(5.0, 5.0), SparseRandom(1.0), NCP(1.0)
+
+
 def test_wirings_draw_what_they_promise():
     key, inputs, hidden = jax.random.key(0), 5, 16
     diagonal = np.asarray(Diagonal().mask(inputs, hidden, key))
@@ -168,7 +221,7 @@ def test_wirings_draw_what_they_promise():
     sparse = np.asarray(SparseRandom(0.3).mask(inputs, hidden, key))
     assert 0.2 < sparse[:, :-1].mean() < 0.4
     assert sparse[:, -1].all()
-    none = np.asarray(SparseRandom(0.0).mask(inputs, hidden, key))
+    none = np.asarray(SparseRandom(1e-9).mask(inputs, hidden, key))
     assert (none[:, :-1].sum(axis=1) == 1).all(), "every unit keeps one input"
 
 

@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from rtrrl.environments import Box, Discrete, make, tasks
+from rtrrl.environments import Box, Discrete, Masked, ScaledReward, TimeLimit, make, tasks
 from rtrrl.errors import RtrrlError, UnknownNameError
 
 PAPER = (
@@ -75,6 +75,18 @@ def test_a_number_that_is_none_or_out_of_range(name, expected):
         make(name)
     assert "\n" not in str(error.value)
     assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "world", [ScaledReward(make("TMaze-3"), 100.0), TimeLimit(Masked(make("TMaze-3"), (0,)), 9)]
+)
+def test_a_wrapped_world_is_not_made_from_its_name(world):
+    with pytest.raises(
+        RtrrlError, match="cannot be made from its name: pass environment="
+    ) as error:
+        make(world.name)
+    assert "\n" not in str(error.value)
+    assert f"'{world.name}'" in str(error.value)
 
 
 def test_the_list_of_tasks_is_plain_data():

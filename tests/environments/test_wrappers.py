@@ -18,6 +18,7 @@ from rtrrl.environments import (
     TimeLimit,
     TMaze,
     TruncationAsTermination,
+    make,
 )
 from rtrrl.environments.probes import ConstantValue, TruncatedValue
 from rtrrl.errors import RtrrlError, UnsupportedSpaceError
@@ -160,6 +161,14 @@ def test_truncation_as_termination():
     # A discount that is 0 already stays 0.
     _, (step,) = walk(TruncationAsTermination(ConstantValue()), 1)
     assert step.discount == 0
+
+
+def test_a_wrapped_world_has_a_name_of_its_own():
+    """Under the bare world's name a run would be resumed on the bare world."""
+    env = ScaledReward(make("TMaze-3"), 100.0)
+    assert env.name == "ScaledReward(TMaze-3)"
+    assert TimeLimit(env, 5).name == "TimeLimit(ScaledReward(TMaze-3))"
+    assert Named(env, "mine").name == "mine"
 
 
 def test_wrappers_compose_and_compile():

@@ -3,6 +3,7 @@
 from rtrrl.agents.base import Agent, Info
 from rtrrl.agents.frozen import FrozenRTRRL
 from rtrrl.agents.random import Random
-from rtrrl.agents.rtrrl import RTRRL, RTRRLState
+from rtrrl.agents.rtrrl import RTRRL
+from rtrrl.agents.state import RTRRLState
 
 __all__ = ["RTRRL", "Agent", "FrozenRTRRL", "Info", "RTRRLState", "Random"]

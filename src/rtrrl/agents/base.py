@@ -1,6 +1,7 @@
 """What every agent is: a pure function that learns from each observation as it arrives."""
 
 import abc
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -53,6 +54,20 @@ class Agent(eqx.Module):
     @abc.abstractmethod
     def frozen(self, state: Any, greedy: bool = False) -> "Agent":
         """This agent as it is now, acting without learning; `greedy` takes the policy's mode."""
+
+
+def check_parts(agent: Agent) -> None:
+    """**Raises** `TypeError` where a part of an agent is no member of its family."""
+    for field in dataclasses.fields(agent):
+        family, part = field.type, getattr(agent, field.name)
+        if (
+            isinstance(family, type)
+            and issubclass(family, eqx.Module)
+            and not isinstance(part, family)
+        ):
+            raise TypeError(
+                f"{field.name} is {part!r}: it must be a {family.__name__}, such as {field.default}"
+            )
 
 
 def world_of(task: str | Environment) -> tuple[str, int, Space]:

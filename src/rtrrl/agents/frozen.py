@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from rtrrl.agents.base import Action, Agent, Info, Observation
-from rtrrl.agents.rtrrl import RTRRL, Moment, at_rest
+from rtrrl.agents.rtrrl import RTRRL
+from rtrrl.agents.state import Moment, at_rest
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar

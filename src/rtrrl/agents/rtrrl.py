@@ -7,10 +7,11 @@ from typing import Any, Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from rtrrl import cells, gradients, readouts, traces
-from rtrrl.agents.base import Action, Agent, Info, Observation, world_of
+from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts, world_of
+from rtrrl.agents.state import Moment, RTRRLState, at_rest
 from rtrrl.environments import Environment
 from rtrrl.normalizers import (
     ObservationNormalizer,
@@ -24,52 +25,6 @@ from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
 from rtrrl.updates import Adam, Groups, Update, zeros_like
-
-
-class Moment(eqx.Module):
-    """The agent's present: what it read, what it remembers, what it did."""
-
-    x: Float[Array, "inputs"]
-    h: Float[Array, "hidden k"]
-    y: Float[Array, "outputs"]
-    """The actor's outputs, of which the action was drawn."""
-    action: Action
-
-
-def at_rest(cell: cells.Cell, policy: Policy) -> Moment:
-    """Before the first observation."""
-    return Moment(
-        jnp.zeros(cell.inputs), cell.initial_state(), jnp.zeros(policy.outputs), policy.no_action
-    )
-
-
-class RTRRLState(eqx.Module):
-    """Everything that changes while an agent lives."""
-
-    parameters: Groups
-    optimizer: PyTree
-    traces: Groups
-    influence: PyTree
-    now: Moment
-    value: Scalar
-    average_reward: Scalar
-    attenuation: Scalar
-    observation_statistics: PyTree
-    reward_statistics: PyTree
-    key: Key
-    steps: Int[Array, ""]
-
-
-FAMILIES: dict[str, type] = {
-    "cell": cells.Recipe,
-    "rule": gradients.GradientRule,
-    "feedback": readouts.Feedback,
-    "trace": traces.Trace,
-    "optimizer": Update,
-    "observation_normalizer": ObservationNormalizer,
-    "reward_normalizer": RewardNormalizer,
-}
-"""The parts of an agent, each any member of its family."""
 
 
 class RTRRL(Agent):
@@ -109,12 +64,7 @@ class RTRRL(Agent):
     """Feed the last action and reward back to the network."""
 
     def __check_init__(self) -> None:
-        for name, family in FAMILIES.items():
-            if not isinstance(getattr(self, name), family):
-                raise TypeError(
-                    f"{name} is {getattr(self, name)!r}: it must be a {family.__name__} object, "
-                    f"as in {name}={getattr(type(self), name)!r}"
-                )
+        check_parts(self)
         for name in (
             "discount",
             "trace_decay_actor",

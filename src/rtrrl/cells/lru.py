@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
 from rtrrl.cells.retentions import Retention, UniformRing, bounded
-from rtrrl.cells.rtu import initial_theta_log, rotate
+from rtrrl.cells.rtu import check_max_phase, initial_theta_log, rotate
 from rtrrl.types import Key
 
 
@@ -20,6 +20,8 @@ class LRU(Cell):
 
     Λ = exp(−e^ν + i e^ϑ); γ starts at log √(1 − |Λ|²) and is free. C and D are feed-forward:
     their gradient is immediate. Without an input `features` leaves D x out.
+
+    **Raises** `ValueError` where `max_phase` is not positive and finite.
     """
 
     nu: Float[Array, "hidden"]
@@ -84,3 +86,6 @@ class LRURecipe(Recipe):
     cell: ClassVar[Callable[..., Cell]] = LRU
     retention: Retention = UniformRing()
     max_phase: float = 2 * math.pi
+
+    def __check_init__(self) -> None:
+        check_max_phase(self.max_phase)

@@ -25,10 +25,18 @@ class Retention(eqx.Module):
 
 
 class UniformRing(Retention):
-    """|Λ|² uniform in [r_min², r_max²] (Orvieto et al. 2023). Half the units forget in 3 steps."""
+    """|Λ|² uniform in [r_min², r_max²] (Orvieto et al. 2023). Half the units forget in 3 steps.
+
+    **Raises** `ValueError` where 0 ≤ r_min < r_max ≤ 1 does not hold.
+    """
 
     r_min: float = 0.0
     r_max: float = 1.0
+
+    def __check_init__(self) -> None:
+        ends = (self.r_min, self.r_max)
+        if all(isinstance(r, int | float) for r in ends) and not 0 <= self.r_min < self.r_max <= 1:
+            raise ValueError(f"r_min, r_max are {ends}: they must obey 0 ≤ r_min < r_max ≤ 1")
 
     def nu(self, key: Key, hidden: int) -> Nu:
         """ν = log(−½ log(u (r_max² − r_min²) + r_min²)), within the bound."""
@@ -41,10 +49,20 @@ class LogUniformTimes(Retention):
     """Time constants −1/log|Λ| log-uniform from `shortest` to `longest` steps.
 
     Every order of magnitude gets as many units, so that some remember for as long as is needed.
+
+    **Raises** `ValueError` where 0 < shortest ≤ longest < ∞ does not hold.
     """
 
     shortest: float = 1.0
     longest: float = 1000.0
+
+    def __check_init__(self) -> None:
+        ends = (self.shortest, self.longest)
+        plain = all(isinstance(time, int | float) for time in ends)
+        if plain and not 0 < self.shortest <= self.longest < math.inf:
+            raise ValueError(
+                f"shortest, longest are {ends}: they must obey 0 < shortest ≤ longest < ∞"
+            )
 
     def nu(self, key: Key, hidden: int) -> Nu:
         """ν = −log τ, uniform."""

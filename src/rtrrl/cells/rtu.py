@@ -19,6 +19,8 @@ class RTU(Cell):
 
     The state holds real and imaginary part of each unit; the features are tanh of both. Initial
     retentions r are drawn by `retention`, initial phases are uniform in (0, max_phase).
+
+    **Raises** `ValueError` where `max_phase` is not positive and finite.
     """
 
     nu: Float[Array, "hidden"]
@@ -85,6 +87,9 @@ class RTURecipe(Recipe):
     retention: Retention = UniformRing()
     max_phase: float = 2 * math.pi
 
+    def __check_init__(self) -> None:
+        check_max_phase(self.max_phase)
+
 
 class NonlinearRTURecipe(RTURecipe):
     """Settings of a nonlinear RTU."""
@@ -101,4 +106,11 @@ def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
 
 def initial_theta_log(key: Key, hidden: int, max_phase: float) -> Float[Array, "hidden"]:
     """ϑ = log(max_phase · u)."""
+    check_max_phase(max_phase)
     return jnp.log(max_phase * jax.random.uniform(key, (hidden,), minval=1e-6))
+
+
+def check_max_phase(max_phase: float) -> None:
+    """**Raises** `ValueError` where `max_phase` is not positive and finite."""
+    if isinstance(max_phase, int | float) and not 0 < max_phase < math.inf:
+        raise ValueError(f"max_phase is {max_phase}: it must be positive and finite")

@@ -30,9 +30,15 @@ class FullyConnected(Wiring):
 
 
 class SparseRandom(Wiring):
-    """Each weight exists with probability `density`; every unit keeps one input at least."""
+    """Each weight exists with probability `density`; every unit keeps one input at least.
+
+    **Raises** `ValueError` where `density` is not in (0, 1].
+    """
 
     density: float = 0.5
+
+    def __check_init__(self) -> None:
+        _check_density(self.density)
 
     def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
         """Independent draws."""
@@ -58,9 +64,14 @@ class NCP(Wiring):
     Sensory inputs reach inter neurons alone, these reach command neurons, which are recurrent
     among themselves and reach motor neurons. The units are split 1/2 inter, 1/4 command and the
     rest motor; each allowed synapse exists with probability `density`.
+
+    **Raises** `ValueError` where `density` is not in (0, 1].
     """
 
     density: float = 0.5
+
+    def __check_init__(self) -> None:
+        _check_density(self.density)
 
     def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
         """Random synapses inside the allowed blocks."""
@@ -75,6 +86,11 @@ class NCP(Wiring):
         chance = jnp.where(allowed, jax.random.uniform(key, allowed.shape), jnp.inf)
         rarest = allowed & (chance == chance.min(axis=1, keepdims=True))
         return _with_bias((chance < self.density) | rarest)
+
+
+def _check_density(density: float) -> None:
+    if isinstance(density, int | float) and not 0 < density <= 1:
+        raise ValueError(f"density is {density}: it must lie in (0, 1]")
 
 
 def _with_bias(mask: Bool[Array, "hidden sources"]) -> Mask:

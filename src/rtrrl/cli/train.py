@@ -23,7 +23,7 @@ from rtrrl.cli.parsing import Parser, add_json, whole
 from rtrrl.environments import Environment, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
 from rtrrl.plans import Plan
-from rtrrl.runs import Run, Stop
+from rtrrl.results import Run, Stop
 from rtrrl.settings import PRESETS, preset
 
 SEEDS = 5

@@ -32,8 +32,8 @@ class DelayedRecall(Environment):
     terminates after delay + 2 steps. Every other action is ignored and rewarded with 0. The best
     return is 1, a random policy's mean is 2/cues − 1, and so is that of any policy without memory.
 
-    **Raises:** `RtrrlError` for fewer than 2 cues, a negative delay, or a distraction that is no
-    probability.
+    **Raises** `RtrrlError` where there are fewer than 2 cues, the delay is negative, or the
+    distraction is no probability.
 
     Source: `MemoryChain` of bsuite (Osband et al. 2020), with K cues, distraction and no clock.
     """

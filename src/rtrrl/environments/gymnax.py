@@ -1,6 +1,6 @@
 """The worlds of gymnax (≥ 1.0), stepped without their automatic reset.
 
-gymnax is imported only when a world is built: its import takes seconds.
+gymnax is imported only when a world is built: its import is slow.
 """
 
 import functools
@@ -39,10 +39,10 @@ class Gymnax(Environment):
 
     **Arguments:** `id`, gymnax's own name; `options` for its constructor; `params` to replace among
     its parameters; `random=False` promises that a step draws no random number that matters, and
-    then none is drawn (it saves 5 µs of a DeepSea or Catch step).
+    then the work of drawing them is saved.
 
-    **Raises:** `UnknownNameError` for an unknown `id`, `RtrrlError` for an option or parameter that
-    the world does not have, `UnsupportedSpaceError` for a space that is neither discrete nor a box.
+    **Raises** `UnknownNameError` where `id` is unknown, `RtrrlError` where the world does not have
+    an option or parameter, `UnsupportedSpaceError` where a space is neither discrete nor a box.
 
     Everything is static: the world's constants are compiled in.
 
@@ -162,7 +162,7 @@ def _strong(state: Any) -> Any:
     return jax.tree.map(cast, state)
 
 
-# A generator whose every bit is 0: what is "drawn" from it is a constant and costs nothing.
+# A generator whose every bit is 0: what is "drawn" from it is a constant.
 _NOTHING = define_prng_impl(
     key_shape=(1,),
     seed=lambda _: jnp.zeros((1,), jnp.uint32),

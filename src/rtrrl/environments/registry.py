@@ -20,13 +20,17 @@ def tasks() -> list[TaskInfo]:
 def make(name: str) -> Environment:
     """The world called `name`: it shows a float32 vector and takes an integer or a vector.
 
-    **Raises:** `UnknownNameError` for a name that nothing answers to, `RtrrlError` for a number
-    that is none or is out of range.
+    **Raises** `UnknownNameError` where nothing answers to the name, `RtrrlError` where a number in
+    it is none or is out of range, or where it is the name of a wrapped world.
 
     >>> world = make("TMaze-10")
     >>> world.name, str(world.observation_space), str(world.action_space)
     ('TMaze-10', 'Box(3)', 'Discrete(4)')
     """
+    if re.fullmatch(r"[^()]+\(.*\)", name):
+        raise RtrrlError(
+            f"the wrapped world '{name}' cannot be made from its name: pass environment="
+        )
     if exact := [task for task in TASKS if task.info.name == name and not task.ranges]:
         return Named(exact[0].build(), name)
     numbered = [task for task in TASKS if task.ranges and name.startswith(_base(task) + "-")]

@@ -33,7 +33,7 @@ class TMaze(Environment):
 
     The best policy goes east `length` times and turns: return 4 in length + 1 steps.
 
-    **Raises:** `RtrrlError` for a length below 1.
+    **Raises** `RtrrlError` where the length is below 1.
 
     Source: Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001.
     """

@@ -20,8 +20,8 @@ class Wrapper(Environment):
 
     @property
     def name(self) -> str:
-        """The inner world's name."""
-        return self.env.name
+        """What wraps and what is wrapped, as in `ScaledReward(TMaze-3)`: it is another world."""
+        return f"{type(self).__name__}({self.env.name})"
 
     @property
     def observation_space(self) -> Space:
@@ -57,8 +57,8 @@ class Named(Wrapper):
 class Masked(Wrapper):
     """Shows only the entries `keep` of the observation, in that order; the rest is hidden.
 
-    **Raises:** `RtrrlError` for an index out of range or none at all, `UnsupportedSpaceError` for
-    an observation that is no vector.
+    **Raises** `RtrrlError` where an index is out of range or there is none at all,
+    `UnsupportedSpaceError` where the observation is no vector.
     """
 
     env: Environment
@@ -112,7 +112,7 @@ class Timed(eqx.Module):
 class TimeLimit(Wrapper):
     """Truncates an episode after `steps` steps: `last` becomes true, the discount stays as it is.
 
-    **Raises:** `RtrrlError` for a limit below 1.
+    **Raises** `RtrrlError` where the limit is below 1.
     """
 
     env: Environment
@@ -156,8 +156,8 @@ class ScaledReward(Wrapper):
 class NoisyObservation(Wrapper):
     """Adds independent Gaussian noise of standard deviation `std` to all that is observed.
 
-    **Raises:** `RtrrlError` for a negative `std`, `UnsupportedSpaceError` for a discrete
-    observation.
+    **Raises** `RtrrlError` where `std` is negative, `UnsupportedSpaceError` where the observation
+    is discrete.
     """
 
     env: Environment

@@ -14,7 +14,7 @@ from rtrrl.checkpoints import write_atomic
 from rtrrl.experiments import demo
 from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row, shown
 from rtrrl.plots import learning_curve
-from rtrrl.runs import Run
+from rtrrl.results import Run
 
 FOLDER = Path("runs/learning")
 PAGE = Path("docs/results.md")

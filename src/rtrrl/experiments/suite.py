@@ -10,7 +10,7 @@ import numpy as np
 
 from rtrrl import runs, settings
 from rtrrl.agents import Agent
-from rtrrl.runs import Run
+from rtrrl.results import Run
 from rtrrl.training import resume, train
 
 
