@@ -1,6 +1,7 @@
 """`make demo`: two agents learn two tasks in a few minutes; a table and a figure tell how."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from rtrrl.experiments.suite import COLUMNS, Entry, row
 from rtrrl.plots import learning_curve
+from rtrrl.results import Run
 
 FOLDER = Path("runs/demo")
 FIGURE = FOLDER / "learning_curves.png"
@@ -25,16 +27,23 @@ def main() -> None:
     console = Console()
     shutil.rmtree(FOLDER, ignore_errors=True)
     done = [entry.run(FOLDER) for entry in ENTRIES]
-    table = Table(title="evaluation return: median over the seeds", box=SIMPLE_HEAD)
-    for column in COLUMNS:
-        justify = "left" if column in ("task", "agent") else "right"
-        table.add_column(column, justify=justify, no_wrap=True)
-    for entry, run in zip(ENTRIES, done, strict=True):
-        table.add_row(*row(entry, run))
-    console.print(table)
+    console.print(table(done))
     console.print("best: the highest of 50 evaluations; final: the mean over the last five.")
     learning_curve(done, FIGURE)
     console.print(f"The learning curves are in [bold]{FIGURE}[/bold], each run in a folder there.")
+
+
+def table(done: Sequence[Run]) -> Table:
+    """Best and final scores, within 80 columns."""
+    result = Table(title="evaluation return: median over 5 seeds", box=SIMPLE_HEAD, pad_edge=False)
+    shown = [index for index, column in enumerate(COLUMNS) if column != "seeds"]
+    for index in shown:
+        justify = "left" if COLUMNS[index] in ("task", "agent") else "right"
+        result.add_column(COLUMNS[index], justify=justify, no_wrap=True)
+    for entry, run in zip(ENTRIES, done, strict=True):
+        cells = row(entry, run)
+        result.add_row(*[cells[index] for index in shown])
+    return result
 
 
 if __name__ == "__main__":
