@@ -1,4 +1,4 @@
-"""An RTRRL agent that acts and no longer learns: what evaluation plays with."""
+"""An actor-critic that acts and no longer learns: what evaluation plays with."""
 
 import dataclasses
 
@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Agent, Info, Observation
-from rtrrl.agents.rtrrl import RTRRL
 from rtrrl.agents.state import Moment, at_rest
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
@@ -24,11 +24,11 @@ class Play(eqx.Module):
     steps: Int[Array, ""]
 
 
-class FrozenRTRRL(Agent):
-    """An RTRRL agent whose parameters and statistics stand still."""
+class FrozenActorCritic(Agent):
+    """An actor-critic whose parameters and statistics stand still."""
 
     task: str = eqx.field(static=True)
-    agent: RTRRL
+    agent: ActorCritic
     parameters: Groups
     observation_statistics: PyTree
     reward_statistics: PyTree
@@ -60,7 +60,7 @@ class FrozenRTRRL(Agent):
         action = agent.policy.admissible(state.now.action)
         return state, action, Info(delta, value, agent.policy.entropy(state.now.y))
 
-    def frozen(self, state: Play, greedy: bool = False) -> "FrozenRTRRL":
+    def frozen(self, state: Play, greedy: bool = False) -> "FrozenActorCritic":
         """Itself."""
         del state
         return dataclasses.replace(self, greedy=greedy)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl import cells, gradients, readouts, traces
-from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts, world_of
+from rtrrl.agents.actor_critic import ActorCritic
+from rtrrl.agents.base import Action, Info, Observation, check_parts
 from rtrrl.agents.state import Moment, RTRRLState, at_rest
 from rtrrl.environments import Environment
 from rtrrl.normalizers import (
@@ -20,14 +21,14 @@ from rtrrl.normalizers import (
     ReturnScaledRewards,
     RewardNormalizer,
 )
-from rtrrl.policies import Policy, policy_for
+from rtrrl.policies import Policy
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
 from rtrrl.updates import Adam, Groups, Update, zeros_like
 
 
-class RTRRL(Agent):
+class RTRRL(ActorCritic):
     """A recurrent actor-critic that learns at every step (Lemmel & Grosu 2025, algorithm 1).
 
     TD(λ) alone is this with the memoryless cell, a reservoir is this with the frozen rule.
@@ -101,27 +102,16 @@ class RTRRL(Agent):
         }
         return cls._for(task, settings | changes)
 
-    @classmethod
-    def _for(cls, task: str | Environment, settings: dict[str, Any]) -> Self:
-        name, observations, actions = world_of(task)
-        return cls(task=name, observations=observations, policy=policy_for(actions), **settings)
-
     def init(self, key: Key) -> RTRRLState:
         """Random weights; everything else at rest."""
-        cell_key, actor_key, critic_key, rule_key, life_key = jax.random.split(key, 5)
-        inputs = self.observations + (self.policy.action_size + 1 if self.meta_input else 0)
-        cell = self.cell(inputs, cell_key)
-        groups = Groups(
-            actor=self.feedback.readout(cell.feature_size, self.policy.outputs, 1.0, actor_key),
-            critic=self.feedback.readout(cell.feature_size, 1, 1.0, critic_key),
-            cell=cell,
-        )
+        *birth_keys, rule_key, life_key = jax.random.split(key, 5)
+        groups = self.newborn(*birth_keys)
         return RTRRLState(
             parameters=groups,
             optimizer=self.optimizer.init(groups),
             traces=zeros_like(groups),
-            influence=self.rule.init(cell, rule_key),
-            now=at_rest(cell, self.policy),
+            influence=self.rule.init(groups.cell, rule_key),
+            now=at_rest(groups.cell, self.policy),
             value=jnp.zeros(()),
             average_reward=jnp.zeros(()),
             attenuation=jnp.ones(()),
@@ -242,32 +232,6 @@ class RTRRL(Agent):
             self.trace(traces.cell, gradient.cell, self.discount * self.trace_decay_recurrent),
         )
 
-    def inputs(
-        self,
-        observation: Float[Array, "observations"],
-        action: Action | None = None,
-        reward: Scalar | None = None,
-    ) -> Float[Array, "inputs"]:
-        """x = [o, a, r], zeros for action and reward at the start of an episode."""
-        if not self.meta_input:
-            return observation
-        if action is None or reward is None:
-            return jnp.concatenate([observation, jnp.zeros(self.policy.action_size + 1)])
-        return jnp.concatenate([observation, self.policy.encode(action), jnp.reshape(reward, 1)])
-
     def _sample(self, state: RTRRLState, y: Float[Array, "outputs"]) -> Action:
         # one hash a step instead of splitting and carrying keys
         return self.policy.sample(jax.random.fold_in(written_out(state.key), state.steps), y)
-
-    def frozen(self, state: RTRRLState, greedy: bool = False) -> Agent:
-        """This agent as it is now, acting without learning."""
-        from rtrrl.agents.frozen import FrozenRTRRL  # which is made of an RTRRL
-
-        return FrozenRTRRL(
-            task=self.task,
-            agent=self,
-            parameters=state.parameters,
-            observation_statistics=state.observation_statistics,
-            reward_statistics=state.reward_statistics,
-            greedy=greedy,
-        )

@@ -1,64 +1,14 @@
-"""The tasks by name, as data: a backend joins by adding rows to `TASKS`."""
+"""The worlds of gymnax, by the paper's names."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 
 from rtrrl.environments.base import Environment
-from rtrrl.environments.delayed_recall import DelayedRecall
+from rtrrl.environments.catalogue.task import LONGEST, Task, task
 from rtrrl.environments.gymnax import Gymnax
-from rtrrl.environments.tmaze import TMaze
-from rtrrl.environments.wrappers import Flattened, Masked, TimeLimit, TruncationAsTermination
+from rtrrl.environments.wrappers import Flattened, Masked, TruncationAsTermination
 
-
-@dataclasses.dataclass(frozen=True)
-class TaskInfo:
-    """What can be said of a task without building it.
-
-    `name` may end in letters that stand for numbers (`MemoryChain-N`); `example` is a name that can
-    be made. `random` and `optimal` are the mean undiscounted returns of the uniformly random and of
-    the best policy on the example, None where they have no simple closed form.
-    """
-
-    name: str
-    example: str
-    backend: str
-    description: str
-    hidden: str
-    ends: str
-    random: float | None = None
-    optimal: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One row: the facts, how to build it from the numbers in its name, and their ranges."""
-
-    info: TaskInfo
-    build: Callable[..., Environment]
-    ranges: tuple[tuple[int, int], ...] = ()
-
-
-def _task(
-    backend: str,
-    name: str,
-    build: Callable[..., Environment],
-    description: str,
-    *,
-    ends: str,
-    hidden: str = "nothing",
-    example: str = "",
-    ranges: tuple[tuple[int, int], ...] = (),
-    random: float | None = None,
-    optimal: float | None = None,
-) -> Task:
-    example = example or name
-    info = TaskInfo(name, example, backend, description, hidden, ends, random, optimal)
-    return Task(info, build, ranges)
-
-
-_gymnax = functools.partial(_task, "gymnax")
-_ours = functools.partial(_task, "rtrrl")
+_gymnax = functools.partial(task, "gymnax")
 
 
 def _world(id: str, random: bool = False) -> Callable[[], Environment]:
@@ -85,15 +35,6 @@ def _discounting_chain() -> Environment:
     return TruncationAsTermination(Gymnax("DiscountingChain-bsuite", random=False))
 
 
-def _t_maze(length: int) -> Environment:
-    return TimeLimit(TMaze(length), 10 * (length + 1))
-
-
-def _recall_among(cues: int, delay: int) -> Environment:
-    return DelayedRecall(delay, cues)
-
-
-_LONGEST = 1_000_000
 _CART_ENDS = "terminated when the pole or the cart is out of bounds, truncated at 500 steps"
 _CAR_ENDS = "terminated at the goal, truncated at 999 steps"
 
@@ -169,7 +110,7 @@ TASKS: tuple[Task, ...] = (
         hidden="a bit shown at the start",
         ends="terminated after N + 1 steps",
         example="MemoryChain-32",
-        ranges=((1, _LONGEST),),
+        ranges=((1, LONGEST),),
         random=0.0,
         optimal=1.0,
     ),
@@ -261,37 +202,5 @@ TASKS: tuple[Task, ...] = (
         _world("Swimmer-misc"),
         "swim to a goal between urchins",
         ends="truncated at 500 steps",
-    ),
-    _ours(
-        "TMaze-N",
-        _t_maze,
-        "turn at the end of a corridor of N the way a sign at its start said",
-        hidden="the sign, and where in the corridor",
-        ends="terminated by the turn, truncated at 10 (N + 1) steps",
-        example="TMaze-10",
-        ranges=((1, _LONGEST),),
-        optimal=4.0,
-    ),
-    _ours(
-        "DelayedRecall-N",
-        DelayedRecall,
-        "say after N empty steps which of two cues was shown",
-        hidden="the cue",
-        ends="terminated after N + 2 steps",
-        example="DelayedRecall-5",
-        ranges=((1, _LONGEST),),
-        random=0.0,
-        optimal=1.0,
-    ),
-    _ours(
-        "DelayedRecall-K-N",
-        _recall_among,
-        "say after N empty steps which of K cues was shown",
-        hidden="the cue",
-        ends="terminated after N + 2 steps",
-        example="DelayedRecall-4-16",
-        ranges=((2, 1000), (1, _LONGEST)),
-        random=-0.5,
-        optimal=1.0,
     ),
 )
