@@ -14,6 +14,22 @@ Outputs = Float[Array, "outputs"]
 
 
 class Readout(eqx.Module):
+    """Outputs from features, and what the features are told of an error in them."""
+
+    @abc.abstractmethod
+    def __call__(self, features: Features) -> Outputs:
+        """The outputs."""
+
+    @abc.abstractmethod
+    def gradient(self, features: Features, y_bar: Outputs) -> PyTree:
+        """ȳᵀ ∂y/∂θ, as a pytree of the readout's parameters."""
+
+    @abc.abstractmethod
+    def pullback(self, y_bar: Outputs) -> Features:
+        """What the features are told of ȳ."""
+
+
+class LinearReadout(Readout):
     """y = W [f; 1]."""
 
     weight: eqx.AbstractVar[Float[Array, "outputs columns"]]
@@ -24,16 +40,12 @@ class Readout(eqx.Module):
         return jnp.sum(self.weight * _with_one(features), axis=1)
 
     def gradient(self, features: Features, y_bar: Outputs) -> PyTree:
-        """ȳᵀ ∂y/∂W = ȳ [f; 1]ᵀ, as a pytree of the readout's parameters."""
+        """ȳ [f; 1]ᵀ."""
         weight_bar = y_bar[:, None] * _with_one(features)
         return eqx.tree_at(lambda readout: readout.weight, parameters(self), weight_bar)
 
-    @abc.abstractmethod
-    def pullback(self, y_bar: Outputs) -> Features:
-        """What the features are told of ȳ."""
 
-
-class SymmetricReadout(Readout):
+class SymmetricReadout(LinearReadout):
     """f̄ = Wᵀ ȳ: backpropagation."""
 
     weight: Float[Array, "outputs columns"]
@@ -43,7 +55,7 @@ class SymmetricReadout(Readout):
         return jnp.sum(y_bar[:, None] * self.weight[:, :-1], axis=0)
 
 
-class RandomReadout(Readout):
+class RandomReadout(LinearReadout):
     """f̄ = B ȳ with a fixed random B: feedback alignment (Lillicrap et al. 2016; RTRRL §1)."""
 
     weight: Float[Array, "outputs columns"]
@@ -52,6 +64,26 @@ class RandomReadout(Readout):
     def pullback(self, y_bar: Outputs) -> Features:
         """Through the fixed random matrix."""
         return jnp.sum(y_bar[:, None] * self.feedback.value, axis=0)
+
+
+class WithConstants(Readout):
+    """y = [W [f; 1]; c]: the last outputs are parameters that no feature reaches."""
+
+    read: Readout
+    constant: Float[Array, "constants"]
+
+    def __call__(self, features: Features) -> Outputs:
+        """What is read, and the constants."""
+        return jnp.concatenate([self.read(features), self.constant])
+
+    def gradient(self, features: Features, y_bar: Outputs) -> PyTree:
+        """The constants' gradient is ȳ itself."""
+        read_bar, constant_bar = jnp.split(y_bar, [y_bar.size - self.constant.size])
+        return WithConstants(self.read.gradient(features, read_bar), constant_bar)
+
+    def pullback(self, y_bar: Outputs) -> Features:
+        """Of what is read alone."""
+        return self.read.pullback(y_bar[: y_bar.size - self.constant.size])
 
 
 class Feedback(eqx.Module):

@@ -13,7 +13,7 @@ from rtrrl.environments import Environment
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import GradientRule
 from rtrrl.normalizers import ObservationNormalizer, RewardNormalizer
-from rtrrl.policies import Policy
+from rtrrl.policies import Policy, Score, Spread
 from rtrrl.readouts import Feedback
 from rtrrl.traces import Trace
 from rtrrl.updates import Update
@@ -27,6 +27,8 @@ KINDS = (
     Recipe,
     Retention,
     RewardNormalizer,
+    Score,
+    Spread,
     Trace,
     Update,
     Wiring,

@@ -11,11 +11,12 @@ import pytest
 
 from rtrrl import RTRRL, cells, gradients, readouts, traces
 from rtrrl.cells import RECIPES
-from rtrrl.environments import Box, Discrete, Environment
+from rtrrl.environments import Box, Discrete, Environment, MultiDiscrete
 from rtrrl.gradients import RULES
 from rtrrl.normalizers import ReturnScaledRewards, RunningObservations
+from rtrrl.policies import Gaussian, GlobalSpread, VarianceScaledScore
 from rtrrl.settings import PRESETS, preset
-from rtrrl.types import Fixed, TimeStep
+from rtrrl.types import Fixed, TimeStep, parameters
 from tests.members import quick_jit
 
 STEPS, SEEDS = 200, 2
@@ -25,7 +26,7 @@ SMALL = {name: dataclasses.replace(recipe, hidden=3) for name, recipe in RECIPES
 class Tiny(Environment):
     """Noise for observations, reward for large actions; ends every 7 or so steps, both ways."""
 
-    actions: Discrete | Box = eqx.field(static=True)
+    actions: Discrete | MultiDiscrete | Box = eqx.field(static=True)
 
     @property
     def observation_space(self):
@@ -46,7 +47,11 @@ class Tiny(Environment):
         return state, TimeStep(observation, reward, 1.0 - terminated, terminated | truncated)
 
 
-WORLDS = {"discrete": Tiny(Discrete(3)), "continuous": Tiny(Box.of(-2, 1, (2,)))}
+WORLDS = {
+    "discrete": Tiny(Discrete(3)),
+    "continuous": Tiny(Box.of(-2, 1, (2,))),
+    "choices": Tiny(MultiDiscrete((2, 3))),
+}
 
 FITTING = {
     "diagonal-rtrl": "lru",
@@ -74,6 +79,9 @@ CHANGES = {
         "trace": traces.Replacing(),
     },
     "attenuated-alone-dutch": {"attenuate": True, "meta_input": False, "trace": traces.Dutch()},
+    "one-width": {
+        "policy": Gaussian((-2.0,) * 2, (1.0,) * 2, GlobalSpread(), VarianceScaledScore())
+    },
     "normalized": {
         "observation_normalizer": RunningObservations(),
         "reward_normalizer": ReturnScaledRewards(),
@@ -96,8 +104,14 @@ def build(name: str, world: Environment):
 
 # Policies and the rest of an agent know nothing of each other: the presets alone see both kinds.
 CASES = [
-    *((name, kind) for name in PRESETS for kind in WORLDS),
-    *((name, list(WORLDS)[i % 2]) for i, name in enumerate(CHANGES)),
+    *((name, kind) for name in PRESETS for kind in ("discrete", "continuous")),
+    *(
+        (name, ("discrete", "continuous")[i % 2])
+        for i, name in enumerate(CHANGES)
+        if name != "one-width"
+    ),
+    ("one-width", "continuous"),
+    *((name, "choices") for name in ("default", "paper")),
 ]
 each_case = pytest.mark.parametrize(("name", "kind"), CASES, ids=["-".join(case) for case in CASES])
 
@@ -165,6 +179,10 @@ def test_actions_are_of_the_space(name, kind):
         assert actions.shape == (SEEDS, STEPS)
         assert np.issubdtype(actions.dtype, np.integer)
         assert set(np.unique(actions)) == set(range(space.n))
+    elif isinstance(space, MultiDiscrete):
+        assert actions.shape == (SEEDS, STEPS, len(space.sizes))
+        for i, size in enumerate(space.sizes):
+            assert set(np.unique(actions[..., i])) == set(range(size))
     else:
         assert actions.shape == (SEEDS, STEPS, *space.shape)
         assert (actions >= np.array(space.low)).all()
@@ -180,7 +198,8 @@ def test_all_that_should_learn_does_and_nothing_else(name, kind):
         assert first.steps.shape == (SEEDS,)
         return
     before, after = first.parameters, last.parameters
-    assert (before.actor.weight != after.actor.weight).any(axis=-1).all()
+    read, learnt = (numbers(parameters(each.actor)) for each in (before, after))
+    assert all((a != b).any(axis=-1).all() for a, b in zip(read, learnt, strict=True))
     assert (before.critic.weight != after.critic.weight).any(axis=-1).all()
     assert same(_fixed(before), _fixed(after))
     assert bool(numbers(_fixed(before))) == (agent.feedback == readouts.RandomFeedback())
@@ -238,6 +257,6 @@ def test_the_frozen_agent_acts_and_does_not_learn(name, kind):
         assert same(player.parameters, state.parameters)
     assert same(player, after)
     assert all(np.isfinite(leaf).all() for leaf in numbers((end, info)))
-    assert action.shape == world.action_space.shape if kind == "continuous" else action.shape == ()
+    assert action.shape == agent.policy.no_action.shape
     # a player carries its present and its key; no room for anything learned
     assert sum(leaf.size for leaf in numbers(end)) < 64

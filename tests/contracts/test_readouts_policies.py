@@ -1,22 +1,33 @@
 """Batteries for readouts and policies."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.environments import Box, Discrete
+from rtrrl.environments import Box, Discrete, MultiDiscrete
 from rtrrl.errors import UnsupportedSpaceError
-from rtrrl.policies import Categorical, Gaussian, policy_for
-from rtrrl.readouts import RandomFeedback, Symmetric
+from rtrrl.policies import (
+    Categorical,
+    Factored,
+    Gaussian,
+    GlobalSpread,
+    VarianceScaledScore,
+    policy_for,
+)
+from rtrrl.readouts import RandomFeedback, Symmetric, WithConstants
 from rtrrl.types import parameters
 from tests.members import quick_jit
 
 FEEDBACKS = [Symmetric(), RandomFeedback(), RandomFeedback(scale=3.0)]
 POLICIES = {
     "categorical": Categorical(3),
+    "factored": Factored((3, 2)),
     "gaussian": Gaussian((-2.0, 0.0), (4.0, 1.0)),
+    "global": Gaussian((-2.0, 0.0), (4.0, 1.0), GlobalSpread()),
     "unbounded": Gaussian((-np.inf,), (np.inf,)),
 }
 DRAWS = 4000
@@ -156,6 +167,39 @@ def test_unbounded_gaussian_is_in_natural_units():
     np.testing.assert_array_equal(policy.admissible(jnp.array([1e6])), [1e6])
 
 
+def test_factored_choices_are_independent():
+    policy = Factored((2, 3))
+    y = jnp.log(jnp.array([0.75, 0.25, 0.2, 0.3, 0.5]))
+    both = policy.log_probability(y, jnp.array([1, 2]))
+    assert float(both) == pytest.approx(np.log(0.25 * 0.5), rel=1e-6)
+    np.testing.assert_array_equal(policy.encode(jnp.array([1, 2])), [0, 1, 0, 0, 1])
+    sampled = np.asarray(draws(policy, y))
+    assert (sampled == [0, 2]).all(axis=1).mean() == pytest.approx(0.375, abs=0.03)
+
+
+def test_variance_scaling_takes_the_variance_out_of_the_score():
+    """(σ/half)² ∇ log π: as σ → 0 the mean's part stays (a − μ)/half · tanh', without 1/σ²."""
+    plain = Gaussian((-2.0, 0.0), (4.0, 1.0))
+    scaled = dataclasses.replace(plain, scoring=VarianceScaledScore())
+    y, action = jnp.array([0.3, -0.2, -1.5, 0.4]), jnp.array([1.0, 0.7])
+    _, sigma = plain._distribution(y)
+    factor = np.tile((np.asarray(sigma) / [3.0, 0.5]) ** 2, 2)
+    np.testing.assert_allclose(scaled.score(y, action), factor * plain.score(y, action), rtol=1e-5)
+    assert (factor[0] < 0.1 < factor[1]).all()
+
+
+@each_feedback
+def test_constants_are_read_from_no_feature(feedback):
+    inner = feedback.readout(4, 2, 1.0, jax.random.key(0))
+    readout = WithConstants(inner, jnp.array([7.0]))
+    features, y_bar = jnp.arange(4.0), jnp.array([1.0, -2.0, 0.5])
+    np.testing.assert_array_equal(readout(features), [*inner(features), 7.0])
+    np.testing.assert_array_equal(readout.pullback(y_bar), inner.pullback(y_bar[:2]))
+    gradient = readout.gradient(features, y_bar)
+    assert jax.tree.structure(gradient) == jax.tree.structure(parameters(readout))
+    np.testing.assert_array_equal(gradient.constant, [0.5])
+
+
 def test_sigma_is_kept_within_reason():
     policy = Gaussian((-1.0,), (1.0,))
     entropy = lambda s: float(policy.entropy(jnp.array([0.0, s])))  # noqa: E731
@@ -175,11 +219,14 @@ def test_beyond_its_bounds_a_gaussian_can_come_back():
 
 def test_policy_for_a_space():
     assert policy_for(Discrete(3)) == Categorical(3)
+    assert policy_for(MultiDiscrete((3, 2))) == Factored((3, 2))
     assert policy_for(Box.of(-1, 1, (2,))) == Gaussian((-1.0, -1.0), (1.0, 1.0))
 
 
 @pytest.mark.parametrize("space", [Box.of(0, 1, (2, 2)), "a dictionary"])
 def test_unsupported_space_is_said_by_name(space):
-    with pytest.raises(UnsupportedSpaceError, match="expected Discrete or a flat Box") as refusal:
+    with pytest.raises(
+        UnsupportedSpaceError, match="expected Discrete, MultiDiscrete or a flat Box"
+    ) as refusal:
         policy_for(space)
     assert str(space) in str(refusal.value)

@@ -11,7 +11,7 @@ from rtrrl.cells import Recipe
 from rtrrl.environments import Environment
 from rtrrl.normalizers import ObservationNormalizer, RewardNormalizer
 from rtrrl.policies import Policy, policy_for
-from rtrrl.readouts import Feedback
+from rtrrl.readouts import Feedback, WithConstants
 from rtrrl.types import Key, Scalar
 from rtrrl.updates import Groups
 
@@ -42,8 +42,12 @@ class ActorCritic(Agent):
         """Random weights for cell, actor and critic."""
         inputs = self.observations + (self.policy.action_size + 1 if self.meta_input else 0)
         cell = self.cell(inputs, cell_key)
+        read = self.policy.outputs - self.policy.constants
+        actor = self.feedback.readout(cell.feature_size, read, 1.0, actor_key)
+        if self.policy.constants:
+            actor = WithConstants(actor, jnp.zeros(self.policy.constants))
         return Groups(
-            actor=self.feedback.readout(cell.feature_size, self.policy.outputs, 1.0, actor_key),
+            actor=actor,
             critic=self.feedback.readout(cell.feature_size, 1, 1.0, critic_key),
             cell=cell,
         )

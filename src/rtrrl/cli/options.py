@@ -17,6 +17,7 @@ from rtrrl.cells import RECIPES, RETENTIONS, WIRINGS
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import RULES
 from rtrrl.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
+from rtrrl.policies import SCORES, SPREADS
 from rtrrl.readouts import FEEDBACKS
 from rtrrl.traces import TRACES
 
@@ -39,6 +40,8 @@ PARTS = (
     Part("retention", "cell.retention", RETENTIONS, "how long rtu and lru remember at first"),
     Part("feedback", "feedback", FEEDBACKS, "how errors reach the cell"),
     Part("trace", "trace", TRACES, "the eligibility traces"),
+    Part("spread", "policy.spread", SPREADS, "what a Gaussian policy's width depends on"),
+    Part("score", "policy.scoring", SCORES, "a Gaussian policy's gradient"),
     Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "as they come or not"),
     Part("rewards", "reward_normalizer", REWARD_NORMALIZERS, "as they come or not"),
 )

@@ -8,6 +8,7 @@ from rtrrl.environments.registry import make as make
 from rtrrl.environments.registry import tasks as tasks
 from rtrrl.environments.spaces import Box as Box
 from rtrrl.environments.spaces import Discrete as Discrete
+from rtrrl.environments.spaces import MultiDiscrete as MultiDiscrete
 from rtrrl.environments.spaces import Space as Space
 from rtrrl.environments.tmaze import TMaze as TMaze
 from rtrrl.environments.wrappers import Flattened as Flattened

@@ -26,6 +26,20 @@ class Discrete:
 
 
 @dataclasses.dataclass(frozen=True)
+class MultiDiscrete:
+    """Vectors of integers, the i-th one in 0 … sizes[i] − 1."""
+
+    sizes: tuple[int, ...]
+
+    def sample(self, key: Key) -> Int[Array, " dimensions"]:
+        """Each entry uniform, independent of the others."""
+        return jax.random.randint(key, (len(self.sizes),), 0, jnp.array(self.sizes), jnp.int32)
+
+    def __str__(self) -> str:
+        return f"MultiDiscrete({'×'.join(map(str, self.sizes))})"
+
+
+@dataclasses.dataclass(frozen=True)
 class Box:
     """Real arrays of one shape between `low` and `high`.
 
@@ -68,4 +82,4 @@ class Box:
         return f"Box({'×'.join(map(str, self.shape)) or 'scalar'})"
 
 
-Space = Discrete | Box
+Space = Discrete | MultiDiscrete | Box

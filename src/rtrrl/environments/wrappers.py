@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from rtrrl.environments.base import Environment
-from rtrrl.environments.spaces import Box, Discrete, Space
+from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
 from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import Key, TimeStep
 
@@ -194,7 +194,7 @@ class NoisyObservation(Wrapper):
 
 
 class Flattened(Wrapper):
-    """Makes every observation a float32 vector: an array row by row, an integer one-hot."""
+    """Makes every observation a float32 vector: an array row by row, integers one-hot."""
 
     env: Environment
 
@@ -204,6 +204,8 @@ class Flattened(Wrapper):
         space = self.env.observation_space
         if isinstance(space, Discrete):
             return Box.of(0, 1, (space.n,))
+        if isinstance(space, MultiDiscrete):
+            return Box.of(0, 1, (sum(space.sizes),))
         return Box((space.size,), space.low, space.high)
 
     def reset(self, key: Key) -> tuple[Any, Float[Array, " observed"]]:
@@ -220,6 +222,9 @@ class Flattened(Wrapper):
         space = self.env.observation_space
         if isinstance(space, Discrete):
             return jax.nn.one_hot(observation, space.n, dtype=jnp.float32)
+        if isinstance(space, MultiDiscrete):
+            entries = zip(observation, space.sizes, strict=True)
+            return jnp.concatenate([jax.nn.one_hot(i, n, dtype=jnp.float32) for i, n in entries])
         return jnp.ravel(observation).astype(jnp.float32)
 
 

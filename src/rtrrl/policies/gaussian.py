@@ -1,0 +1,164 @@
+"""Gaussian policies over boxes."""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rtrrl.policies.base import Outputs, Policy
+from rtrrl.types import Key, Scalar
+
+
+class Spread(eqx.Module):
+    """What the width σ of a Gaussian depends on."""
+
+    @abc.abstractmethod
+    def constants(self, dimensions: int) -> int:
+        """How many of the outputs that set σ depend on no feature."""
+
+
+class StateSpread(Spread):
+    """σ is read from the state, as the mean is."""
+
+    def constants(self, dimensions: int) -> int:
+        """None."""
+        return 0
+
+
+class GlobalSpread(Spread):
+    """One σ per dimension for all states, learnt like any parameter."""
+
+    def constants(self, dimensions: int) -> int:
+        """All."""
+        return dimensions
+
+
+class Score(eqx.Module):
+    """The direction in the outputs that makes an action more probable."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, policy: "Gaussian", y: Outputs, action: Float[Array, " dimensions"]
+    ) -> Outputs:
+        """What the actor's trace is made of."""
+
+
+class PlainScore(Score):
+    """∇_y log π(a | y)."""
+
+    def __call__(
+        self, policy: "Gaussian", y: Outputs, action: Float[Array, " dimensions"]
+    ) -> Outputs:
+        """The gradient itself; it grows as 1/σ when the policy gets certain."""
+        return jax.grad(policy.log_probability)(y, jax.lax.stop_gradient(action))
+
+
+class VarianceScaledScore(Score):
+    """(σ/half)² ∇_y log π(a | y), dimension by dimension: steps that shrink with σ.
+
+    The scaling is no part of what is differentiated and does not touch the critic (the published
+    `var_scaling` did both).
+    """
+
+    def __call__(
+        self, policy: "Gaussian", y: Outputs, action: Float[Array, " dimensions"]
+    ) -> Outputs:
+        """The gradient times the variance."""
+        variance = policy.relative_deviation(y) ** 2
+        return jnp.tile(variance, 2) * PlainScore()(policy, y, action)
+
+
+class Gaussian(Policy):
+    """π(a | y) = N(μ, σ²) with y = [m, s], per action dimension.
+
+        μ = centre + half · tanh m where the space is bounded, else m
+        σ = half · exp(−5 + 6 sigmoid(s + log 5)), so that s = 0 is σ = half
+
+    `half` is half the space's width, 1 where it is unbounded. Both bounds are smooth: a clipped
+    parameter beyond its bound would get no gradient to come back by. The action is sampled
+    unbounded, which keeps log π exact; the environment receives it clipped to the bounds.
+    """
+
+    low: tuple[float, ...] = eqx.field(static=True)
+    high: tuple[float, ...] = eqx.field(static=True)
+    spread: Spread = StateSpread()
+    scoring: Score = PlainScore()
+
+    @property
+    def outputs(self) -> int:
+        """A mean and a log σ per dimension."""
+        return 2 * len(self.low)
+
+    @property
+    def constants(self) -> int:
+        """The outputs s, if σ is the same in all states."""
+        return self.spread.constants(len(self.low))
+
+    @property
+    def action_size(self) -> int:
+        """The vector itself."""
+        return len(self.low)
+
+    def _bounded(self) -> np.ndarray:
+        return np.isfinite(self.low) & np.isfinite(self.high)
+
+    def _frame(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = np.where(self._bounded(), (self.low, self.high), ((-1.0,), (1.0,)))
+        return (low + high) / 2, (high - low) / 2
+
+    def relative_deviation(self, y: Outputs) -> Float[Array, " dimensions"]:
+        """σ / half."""
+        _, s = jnp.split(y, 2)
+        return jnp.exp(-5.0 + 6.0 * jax.nn.sigmoid(s + math.log(5.0)))
+
+    def _distribution(self, y: Outputs) -> tuple[Array, Array]:
+        centre, half = (jnp.asarray(part, y.dtype) for part in self._frame())
+        m, _ = jnp.split(y, 2)
+        mean = jnp.where(self._bounded(), jnp.tanh(m), m)
+        return centre + half * mean, half * self.relative_deviation(y)
+
+    def sample(self, key: Key, y: Outputs) -> Float[Array, "dimensions"]:
+        """mean + σ ε."""
+        mean, sigma = self._distribution(y)
+        return jax.lax.stop_gradient(mean + sigma * jax.random.normal(key, mean.shape, y.dtype))
+
+    def mode(self, y: Outputs) -> Float[Array, "dimensions"]:
+        """The mean."""
+        return self._distribution(y)[0]
+
+    def log_probability(self, y: Outputs, action: Float[Array, "dimensions"]) -> Scalar:
+        """Σ −½((a − μ)/σ)² − log σ − ½ log 2π."""
+        mean, sigma = self._distribution(y)
+        return jnp.sum(jax.scipy.stats.norm.logpdf(action, mean, sigma))
+
+    def entropy(self, y: Outputs) -> Scalar:
+        """Σ log σ + ½ log 2πe."""
+        _, sigma = self._distribution(y)
+        return jnp.sum(jnp.log(sigma) + 0.5 * np.log(2 * np.pi * np.e))
+
+    def score(self, y: Outputs, action: Float[Array, "dimensions"]) -> Outputs:
+        """By `scoring`."""
+        return self.scoring(self, y, action)
+
+    def encode(self, action: Float[Array, "dimensions"]) -> Float[Array, "action_size"]:
+        """The admissible action in units of the space's half width."""
+        centre, half = self._frame()
+        return (self.admissible(action) - centre) / half
+
+    def admissible(self, action: Float[Array, "dimensions"]) -> Float[Array, "dimensions"]:
+        """Clipped to the bounds."""
+        return jnp.clip(action, jnp.array(self.low), jnp.array(self.high))
+
+    @property
+    def no_action(self) -> Float[Array, "dimensions"]:
+        """The middle of the space."""
+        return jnp.asarray(self._frame()[0], jnp.zeros(0).dtype)
+
+
+SPREADS: dict[str, Spread] = {"state": StateSpread(), "global": GlobalSpread()}
+SCORES: dict[str, Score] = {"plain": PlainScore(), "variance-scaled": VarianceScaledScore()}
+"""Both by the names that the command line knows."""
