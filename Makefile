@@ -23,6 +23,8 @@ install: $(INSTALLED)  ## make the virtual environment; repeated only when the d
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	# its own pins would exclude gymnax (docs/decisions/0007)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps neurogym==2.2.0
 	@touch $@
 
 demo: $(INSTALLED)  ## watch agents learn to remember: a table and a curve, three minutes

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from rtrrl import stream
 from rtrrl.agents import RTRRL
-from rtrrl.environments import make
+from rtrrl.environments import Environment, make
 
 TASKS = ("CartPole-pos", "MemoryChain-16")
 AGENTS = {"paper": RTRRL.paper, "default": RTRRL.default}  # CT-RNN + RFLO, RTU + diagonal RTRL
@@ -127,6 +127,7 @@ def step_row(kind: str) -> Row:
 
 def live_row(kind: str, task: str, seeds: int) -> Row:
     agent, world = AGENTS[kind](task), make(task)
+    assert isinstance(world, Environment)
     keys = jax.random.split(jax.random.key(0), seeds)
     lives = eqx.filter_vmap(lambda key: stream.birth(agent, world, key))(keys)
     run = compiled(lambda lives, steps: stream.live(agent, world, lives, steps), lives)

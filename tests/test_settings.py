@@ -14,7 +14,8 @@ from rtrrl.environments.probes import ContinuousBandit
 from rtrrl.errors import RtrrlError, RunFolderError, UnknownNameError
 from rtrrl.plans import Plan
 from rtrrl.policies import policy_for
-from rtrrl.settings import from_dict, label, preset, to_dict
+from rtrrl.presets import PRESETS, preset
+from rtrrl.settings import from_dict, label, to_dict
 
 TASK = "TMaze-5"
 
@@ -42,7 +43,7 @@ PARTS = [
         updates.Update,
     )
     for member in members(kind)
-    if member not in (updates.PerGroup, cells.Recipe)
+    if member not in (updates.PerGroup, updates.MeanOverStreams, cells.Recipe)
 ]
 
 
@@ -89,7 +90,7 @@ def test_every_agent_comes_back_the_same(name, task):
     assert back.discount == 0.1 + 0.2
 
 
-@pytest.mark.parametrize("name", settings.PRESETS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_comes_back_the_same(name):
     agent = preset(name, TASK)
     assert through_json(agent) == agent
@@ -110,7 +111,7 @@ def test_arrays_come_back_to_the_bit():
 def a_plan(**changes) -> Plan:
     agent = preset("paper", TASK, trace=traces.Dutch(0.25), cell=cells.GRURecipe(hidden=5))
     agent = dataclasses.replace(agent, rule=gradients.SnAp1())
-    return Plan(agent, make(TASK), 1000, (4, 7), 10, 3, True, 5, 2, **changes)
+    return Plan(agent, make(TASK), 1000, (4, 7), 10, 3, True, 5, 6, 2, **changes)
 
 
 def test_config_json_alone_rebuilds_the_plan(tmp_path):
@@ -119,7 +120,9 @@ def test_config_json_alone_rebuilds_the_plan(tmp_path):
     assert Plan.of(runs.load_run(tmp_path / "run").config) == plan
 
 
-@pytest.mark.parametrize("name", ["settings", "episodes", "greedy", "patience", "workers"])
+@pytest.mark.parametrize(
+    "name", ["settings", "episodes", "greedy", "patience", "streams", "workers"]
+)
 def test_a_config_that_lacks_an_entry_is_refused(name):
     config = a_plan().config()
     del config[name]

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import equinox as eqx
@@ -17,7 +16,7 @@ import pytest
 from jaxtyping import Array
 
 import rtrrl
-from rtrrl import RTRRL, checkpoints, runs, training, workers
+from rtrrl import RTRRL, checkpoints, runs, training
 from rtrrl.agents import Agent, Info
 from rtrrl.cells import RTURecipe
 from rtrrl.environments import Box, Environment, make
@@ -27,6 +26,7 @@ from rtrrl.plans import Plan
 from rtrrl.results import Stop
 from rtrrl.types import TimeStep
 from rtrrl.updates import Adam, PerGroup
+from rtrrl.workers import ThreadWorkers
 
 TASK = "TMaze-3"
 STEPS, EVALUATIONS, EPISODES, SEEDS = 1203, 4, 3, [1, 3]  # 300, 601, 902, 1203
@@ -103,12 +103,13 @@ import rtrrl
 from rtrrl import training
 from rtrrl.cells import RTURecipe
 from rtrrl.updates import Adam
+from rtrrl.workers import ThreadWorkers
 
-advance = training.advance
+advance = ThreadWorkers.advance
 def slowly(*arguments):
     time.sleep(0.1)
     return advance(*arguments)
-training.advance, training.SLICE_SECONDS, training.SAVE_SECONDS = slowly, 1e-3, 0.0
+ThreadWorkers.advance, training.SLICE_SECONDS, training.SAVE_SECONDS = slowly, 1e-3, 0.0
 agent = rtrrl.RTRRL.default(
     "TMaze-3", cell=RTURecipe(hidden=4), optimizer=Adam(), discount=0.99
 )
@@ -150,7 +151,7 @@ def interrupt_in_slice(monkeypatch):
     """Tiny slices, and `presses` times Ctrl-C while the `count`-th slice is lived."""
 
     def arrange(count: int, presses: int = 1) -> None:
-        slices, advance = [], training.advance
+        slices, advance = [], ThreadWorkers.advance
 
         def pressed(*arguments):
             slices.append(1)
@@ -160,7 +161,7 @@ def interrupt_in_slice(monkeypatch):
             return advance(*arguments)
 
         monkeypatch.setattr(training, "SLICE_SECONDS", 1e-9)
-        monkeypatch.setattr(training, "advance", pressed)
+        monkeypatch.setattr(ThreadWorkers, "advance", pressed)
 
     return arrange
 
@@ -208,13 +209,14 @@ def test_how_the_loop_is_sliced_changes_nothing(unbroken, monkeypatch, seconds):
 
 
 def test_twice_n_steps_are_n_steps_saved_loaded_and_n_steps(unbroken, tmp_path):
-    plan = Plan(learner(), make(TASK), STEPS, tuple(SEEDS), EVALUATIONS, EPISODES, False, None, 1)
-    with ThreadPoolExecutor(1) as pool:
-        whole = workers.advance(plan, pool, workers.births(plan), 600)
-        half = workers.advance(plan, pool, workers.births(plan), 300)
+    seeds = tuple(SEEDS)
+    plan = Plan(learner(), make(TASK), STEPS, seeds, EVALUATIONS, EPISODES, False, None, 1, 1)
+    with ThreadWorkers(plan) as workers:
+        whole = workers.advance(workers.births(), 600)
+        half = workers.advance(workers.births(), 300)
         checkpoints.save(tmp_path / "half", half, {})
-        loaded, _ = checkpoints.load(tmp_path / "half", workers.births(plan))
-        assert_same_bits(whole, workers.advance(plan, pool, loaded, 300))
+        loaded, _ = checkpoints.load(tmp_path / "half", workers.template({}))
+        assert_same_bits(whole, workers.advance(loaded, 300))
 
 
 def test_a_run_and_its_agents_are_read_back(unbroken):
@@ -526,8 +528,8 @@ def test_a_world_that_breaks_is_named_with_step_and_seed(spoil, tmp_path, monkey
     assert checkpoints.read_meta(folder / runs.CHECKPOINT)["step"] == 20
     assert [row["step"] for row in runs.load_run(folder).metrics] == [20]
     assert runs.load_run(folder).stopped_by is Stop.ERROR
-    plan = Plan(Age(), world, 100, (8,), 5, 2, False, None, 1)
-    (lives,), _ = checkpoints.load(folder / runs.CHECKPOINT, workers.births(plan))
+    with ThreadWorkers(Plan(Age(), world, 100, (8,), 5, 2, False, None, 1, 1)) as workers:
+        (lives,), _ = checkpoints.load(folder / runs.CHECKPOINT, workers.template({}))
     assert (lives.agent.age, lives.steps, lives.broken) == (20, 20, -1)
 
 

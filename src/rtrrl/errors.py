@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+MANY = 40
+"""More names than this are not listed in a message."""
+
 
 class RtrrlError(Exception):
     """A mistake that its message explains; the command line prints it alone and exits with 2."""
@@ -15,7 +18,8 @@ class UnknownNameError(RtrrlError, ValueError):
         valid = sorted(valid)
         folded = {candidate.lower(): candidate for candidate in valid}
         near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.4)
-        offer = ", ".join(folded[match] for match in near) or ", ".join(valid)
+        some = valid if len(valid) <= MANY else [*valid[:MANY], "…"]
+        offer = ", ".join(folded[match] for match in near) or ", ".join(some)
         lead = "did you mean" if near else "choose from"
         super().__init__(f"unknown {kind} '{name}': {lead} {offer}?{hint and ' ' + hint}")
 

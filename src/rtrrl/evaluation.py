@@ -1,5 +1,6 @@
 """The evaluation protocol: a frozen agent plays an exact number of whole episodes."""
 
+import contextlib
 from typing import Any
 
 import equinox as eqx
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.agents import Agent
-from rtrrl.environments import Environment
-from rtrrl.types import Key
+from rtrrl.environments import Environment, HostEnvironment, World
+from rtrrl.host_play import HostPlayers
+from rtrrl.types import Key, PyTree
 
 
 def play_episode(player: Agent, environment: Environment, key: Key) -> Float[Array, ""]:
@@ -31,11 +33,10 @@ def play_episode(player: Agent, environment: Environment, key: Key) -> Float[Arr
     return jax.lax.while_loop(lambda carry: ~carry[-1], step, start)[3]
 
 
-@eqx.filter_jit
 def evaluate(
     agent: Agent,
     state: Any,
-    environment: Environment,
+    environment: World,
     key: Key,
     episodes: int = 10,
     greedy: bool = False,
@@ -45,6 +46,36 @@ def evaluate(
     Every episode has a stream of its own and runs to its end, so that short ones are not
     favoured. Actions are sampled, or the policy's mode if `greedy`.
     """
+    if isinstance(environment, HostEnvironment):
+        alone = lambda tree: jax.tree.map(lambda x: x[None] if eqx.is_array(x) else x, tree)  # noqa: E731
+        return evaluate_all(alone(agent), alone(state), environment, key[None], episodes, greedy)[0]
+    assert isinstance(environment, Environment)
+    return _evaluate(agent, state, environment, key, episodes, greedy)
+
+
+def evaluate_all(
+    agents: Agent,
+    states: PyTree,
+    environment: World,
+    keys: Array,
+    episodes: int = 10,
+    greedy: bool = False,
+) -> Float[Array, "agents episodes"]:
+    """`evaluate` for several agents, along a leading axis of `keys` and of every array."""
+    if isinstance(environment, HostEnvironment):
+        with contextlib.closing(environment.open(len(keys))) as worlds:
+            returns = HostPlayers(agents, greedy).play(states, worlds, keys, episodes)
+        return jnp.asarray(returns, jnp.float32)
+    return eqx.filter_vmap(
+        lambda agent, state, key: evaluate(agent, state, environment, key, episodes, greedy),
+        in_axes=(eqx.if_array(0), eqx.if_array(0), 0),
+    )(agents, states, keys)
+
+
+@eqx.filter_jit
+def _evaluate(
+    agent: Agent, state: Any, environment: Environment, key: Key, episodes: int, greedy: bool
+) -> Float[Array, "episodes"]:
     player = agent.frozen(state, greedy)
     keys = jax.random.split(key, episodes)
     return jax.vmap(lambda key: play_episode(player, environment, key))(keys)

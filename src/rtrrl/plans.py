@@ -7,11 +7,10 @@ from typing import Any, Self
 
 import equinox as eqx
 import jax
-import numpy as np
 
 from rtrrl import settings
 from rtrrl.agents import Agent
-from rtrrl.environments import Environment, make
+from rtrrl.environments import World, make
 from rtrrl.errors import RtrrlError, RunFolderError
 
 
@@ -28,17 +27,18 @@ class Plan:
     """All that determines a run; two runs of one plan on one machine have the same bits."""
 
     agent: Agent
-    environment: Environment
+    environment: World
     steps: int
     seeds: tuple[int, ...]
     evaluations: int
     episodes: int
     greedy: bool
     patience: int | None
+    streams: int
     workers: int
 
     def __post_init__(self) -> None:
-        for name in ("steps", "evaluations", "episodes", "workers"):
+        for name in ("steps", "evaluations", "episodes", "streams", "workers"):
             if getattr(self, name) < 1:
                 raise RtrrlError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if not self.seeds:
@@ -66,12 +66,6 @@ class Plan:
             if (at := i * self.steps // self.evaluations) > step
         )
 
-    @property
-    def shards(self) -> list[slice]:
-        """Which seeds each worker trains."""
-        parts = np.array_split(np.arange(len(self.seeds)), self.workers)
-        return [slice(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
-
     def config(self, describe: bool = False) -> dict[str, Any]:
         """The plan as JSON; `of` reads it back, unless it only describes (see `to_dict`)."""
         return {
@@ -83,12 +77,13 @@ class Plan:
             "episodes": self.episodes,
             "greedy": self.greedy,
             "patience": self.patience,
+            "streams": self.streams,
             "workers": self.workers,
             "settings": settings.to_dict(self.agent, describe),
         }
 
     @classmethod
-    def of(cls, config: dict[str, Any], environment: Environment | None = None) -> Self:
+    def of(cls, config: dict[str, Any], environment: World | None = None) -> Self:
         """The plan that `config` was made of.
 
         **Raises** `RunFolderError` where an entry is missing or is not what it should be.

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rtrrl.types import Scalar
 
@@ -34,3 +34,33 @@ def lambda_returns(
         return g, g
 
     return jax.lax.scan(backward, jnp.asarray(v_t)[-1], (r_t, discount_t, v_t), reverse=True)[1]
+
+
+def generalized_advantages(
+    r_t: Float[Array, "time"],
+    discount_t: Float[Array, "time"],
+    v_t: Float[Array, "time"],
+    v_tm1: Float[Array, "time"],
+    last_t: Bool[Array, "time"],
+    trace_decay: Scalar | float,
+) -> Float[Array, "time"]:
+    """Aₜ₋₁ = δₜ + γₜ λ Aₜ, with A = 0 after a last step and after the end (Schulman et al. 2016).
+
+    `v_t` is the value of what was seen at the end of each step: at an episode's last step of its
+    real final observation, which `v_tm1`, the value that the next step starts from, is not.
+    Within an episode A + v is the λ-return.
+
+    >>> import jax.numpy as jnp
+    >>> one, zero, last = jnp.ones(3), jnp.zeros(3), jnp.array([False, True, False])
+    >>> generalized_advantages(one, one, zero, zero, last, 1.0)
+    Array([2., 1., 1.], dtype=float32)
+    """
+
+    def backward(advantage, now):
+        delta, decay = now
+        advantage = delta + decay * advantage
+        return advantage, advantage
+
+    delta = jax.vmap(td_error)(r_t, discount_t, v_t, v_tm1)
+    decay = jnp.where(last_t, 0.0, discount_t * trace_decay)
+    return jax.lax.scan(backward, jnp.zeros_like(delta[-1]), (delta, decay), reverse=True)[1]

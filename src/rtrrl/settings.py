@@ -7,13 +7,14 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from rtrrl.agents import RTRRL, Agent, Random
+from rtrrl.agents import Agent
 from rtrrl.cells import Recipe, Retention, Wiring
-from rtrrl.environments import Environment
+from rtrrl.environments import World
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import GradientRule
 from rtrrl.normalizers import ObservationNormalizer, RewardNormalizer
 from rtrrl.policies import Policy, Score, Spread
+from rtrrl.presets import PRESETS, preset
 from rtrrl.readouts import Feedback
 from rtrrl.traces import Trace
 from rtrrl.updates import Update
@@ -34,16 +35,6 @@ KINDS = (
     Wiring,
 )
 """What may stand in a settings file: these and their subclasses, by class name."""
-
-PRESETS = {"default": RTRRL.default, "paper": RTRRL.paper, "random": Random.uniform}
-"""The named agents, each a function of the task."""
-
-
-def preset(name: str, task: str | Environment, **changes: Any) -> Agent:
-    """The agent called `name` for a task. **Raises** `UnknownNameError` with the nearest names."""
-    if name not in PRESETS:
-        raise UnknownNameError("agent", name, PRESETS)
-    return PRESETS[name](task, **changes)
 
 
 def to_dict(setting: Any, describe: bool = False) -> Any:
@@ -112,7 +103,7 @@ def _subclasses(kinds: Any) -> list[type]:
     return found
 
 
-def label(agent: Agent, environment: Environment) -> str:
+def label(agent: Agent, environment: World) -> str:
     """The preset an agent is nearest to, with the settings that differ from it.
 
     >>> from rtrrl.cells import GRURecipe
@@ -125,9 +116,11 @@ def label(agent: Agent, environment: Environment) -> str:
     """
     mine = to_dict(agent, describe=True)
     candidates = [
-        [name, *_differences(mine, to_dict(preset(name, environment)))] for name in PRESETS
+        [name, *_differences(mine, to_dict(preset(name, environment)))]
+        for name, each in PRESETS.items()
+        if each.kind is type(agent)
     ]
-    return ", ".join(min(candidates, key=len))
+    return ", ".join(min(candidates, key=len, default=[type(agent).__name__]))
 
 
 def _differences(mine: dict[str, Any], theirs: dict[str, Any], path: str = "") -> list[str]:

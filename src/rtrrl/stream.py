@@ -1,14 +1,18 @@
 """The compiled loop: agents and their worlds, many seeds side by side."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment
 from rtrrl.randomness import written_out
-from rtrrl.types import Key, PyTree, Scalar
+from rtrrl.types import Key, PyTree, Scalar, TimeStep
+from rtrrl.updates import STREAMS
 
 
 class Tally(eqx.Module):
@@ -47,18 +51,47 @@ class Life(eqx.Module):
 
 def birth(agent: Agent, environment: Environment, key: Key) -> Life:
     """A newborn agent at the start of its first episode."""
-    agent_key, start_key, life_key = jax.random.split(key, 3)
-    world, observation = environment.reset(start_key)
+    world, observation = environment.reset(jax.random.split(key, 3)[1])
+    return met(agent, world, observation, key)
+
+
+def met(agent: Agent, world: PyTree, observation: Float[Array, "..."], key: Key) -> Life:
+    """A newborn agent that sees its first observation."""
+    agent_key, _, life_key = jax.random.split(key, 3)
     state, action = agent.begin(agent.init(agent_key), observation)
     zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
     broken = _first(none - 1, jnp.isfinite(observation).all(), none)
     return Life(state, world, action, zero, life_key, none, broken, Tally.empty())
 
 
-def live(agent: Agent, environment: Environment, lives: Life, steps: Int[Array, ""]) -> Life:
+def births(agent: Agent, environment: Environment, key: Key, streams: int) -> Life:
+    """One seed: a newborn agent in its world or, with several streams, one in each of its worlds.
+
+    Several streams have a leading axis of their own, less the parts that they share.
+    """
+    if streams == 1:
+        return birth(agent, environment, key)
+    lives = jax.vmap(lambda key: birth(agent, environment, key))(jax.random.split(key, streams))
+    return _with_shared(agent, lives, lambda leaf: leaf[0])
+
+
+def representative(agent: Agent, life: Life, streams: int) -> PyTree:
+    """The agent's state in the first of its streams."""
+    if streams == 1:
+        return life.agent
+    own = _with_shared(agent, jax.tree.map(lambda _: True, life), lambda _: False)
+    return jax.tree.map(lambda leaf, own: leaf[0] if own else leaf, life.agent, own.agent)
+
+
+def live(
+    agent: Agent, environment: Environment, lives: Life, steps: Int[Array, ""], streams: int = 1
+) -> Life:
     """`steps` steps of every seed; arrays among the agent's settings have one entry per seed."""
-    one_step = eqx.filter_vmap(_step, in_axes=(eqx.if_array(0), None, 0))
-    restart = eqx.filter_vmap(_restart_if, in_axes=(eqx.if_array(0), None, 0, 0))
+    one_step, restart = _step, _restart_if
+    if streams > 1:
+        one_step, restart = _stepping_streams, _restarting_streams
+    one_step = eqx.filter_vmap(one_step, in_axes=(eqx.if_array(0), None, 0))
+    restart = eqx.filter_vmap(restart, in_axes=(eqx.if_array(0), None, 0, 0))
 
     def turn(_, lives: Life) -> Life:
         lives, last = one_step(agent, environment, lives)
@@ -74,6 +107,11 @@ def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Boo
     """The world answers, the agent learns and acts."""
     key = jax.random.fold_in(written_out(life.key), 2 * life.steps)
     world, seen = environment.step(key, life.world, life.action)
+    return answered(agent, life, world, seen), seen.last
+
+
+def answered(agent: Agent, life: Life, world: PyTree, seen: TimeStep) -> Life:
+    """The agent learns from what it has seen, and acts."""
     state, action, info = agent.step(life.agent, seen.observation, seen.reward, seen.discount)
     # a world that was given nonsense is not to blame for its answer
     finite = jnp.isfinite(seen.reward) & jnp.isfinite(seen.observation).all()
@@ -86,7 +124,7 @@ def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Boo
         entropy=life.tally.entropy + info.entropy,
         steps=life.tally.steps + 1,
     )
-    life = Life(
+    return Life(
         agent=state,
         world=world,
         action=action,
@@ -96,7 +134,6 @@ def _step(agent: Agent, environment: Environment, life: Life) -> tuple[Life, Boo
         broken=_first(life.broken, finite, life.steps + 1),
         tally=tally,
     )
-    return life, seen.last
 
 
 def _restart_if(agent: Agent, environment: Environment, life: Life, last: Bool[Array, ""]) -> Life:
@@ -104,17 +141,59 @@ def _restart_if(agent: Agent, environment: Environment, life: Life, last: Bool[A
     world, observation = environment.reset(
         jax.random.fold_in(written_out(life.key), 2 * life.steps + 1)
     )
+    return begun(agent, life, world, observation, last)
+
+
+def begun(
+    agent: Agent,
+    life: Life,
+    world: PyTree,
+    observation: Float[Array, "..."],
+    last: Bool[Array, ""],
+) -> Life:
+    """The agent begins an episode where the last one is over; elsewhere nothing changes."""
     state, action = agent.begin(life.agent, observation)
     broken = _first(life.broken, jnp.isfinite(observation).all(), life.steps)
-    begun = eqx.tree_at(
+    after = eqx.tree_at(
         lambda life: (life.agent, life.world, life.action, life.broken),
         life,
         (state, world, action, broken),
+        is_leaf=_is_none,
     )
     # what an episode's beginning leaves alone, such as the weights, is handed on untouched
     return jax.tree.map(
-        lambda new, old: old if new is old else jnp.where(last, new, old), begun, life
+        lambda new, old: old if new is old else jnp.where(last, new, old), after, life
     )
+
+
+def _stepping_streams(
+    agent: Agent, environment: Environment, lives: Life
+) -> tuple[Life, Bool[Array, "streams"]]:
+    axes = _with_shared(agent, jax.tree.map(lambda _: 0, lives), lambda _: None)
+    step = lambda life: _step(agent, environment, life)  # noqa: E731
+    return jax.vmap(step, (axes,), (axes, 0), axis_name=STREAMS)(lives)
+
+
+def _restarting_streams(
+    agent: Agent, environment: Environment, lives: Life, last: Bool[Array, "streams"]
+) -> Life:
+    axes = _with_shared(agent, jax.tree.map(lambda _: 0, lives), lambda _: None)
+    restart = lambda life, last: _restart_if(agent, environment, life, last)  # noqa: E731
+    return jax.vmap(restart, (axes, 0), axes)(lives, last)
+
+
+def _with_shared(agent: Agent, lives: Life, change: Callable[[Any], Any]) -> Life:
+    """`change` applied to every leaf that the streams of one agent share."""
+    return eqx.tree_at(
+        lambda life: agent.shared(life.agent),
+        lives,
+        replace_fn=lambda part: jax.tree.map(change, part),
+        is_leaf=_is_none,
+    )
+
+
+def _is_none(node: Any) -> bool:
+    return node is None
 
 
 def _first(broken: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]) -> Array:

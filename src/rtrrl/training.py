@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ import numpy as np
 
 from rtrrl import checkpoints, runs, settings
 from rtrrl.agents import Agent
-from rtrrl.environments import Environment, make
+from rtrrl.environments import World, make
 from rtrrl.errors import NonFiniteError
 from rtrrl.plans import Plan, whole
+from rtrrl.presets import preset
 from rtrrl.progress import Progress
 from rtrrl.results import Run, Stop
 from rtrrl.stream import Life
 from rtrrl.types import PyTree
-from rtrrl.workers import advance, births, cleared, evaluations, joined
+from rtrrl.workers import Workers, cleared, joined, workers_for
 
 SLICE_SECONDS = 0.5
 """How long the compiled loop runs before it looks up: for Ctrl-C, NaN and the progress bar."""
@@ -37,6 +37,7 @@ SAVE_SECONDS = 30.0
 class _Progressing:
     """What changes while a run goes on."""
 
+    workers: Workers
     lives: list[Life]
     step: int
     rows: list[dict]
@@ -46,16 +47,17 @@ class _Progressing:
 
 
 def train(
-    task: str | Environment | Agent,
+    task: str | World | Agent,
     *,
     steps: int = 500_000,
     seeds: int | Sequence[int] = 5,
     out: str | Path | None = None,
-    environment: Environment | None = None,
+    environment: World | None = None,
     evaluations: int = 50,
     episodes: int = 10,
     greedy: bool = False,
     patience: int | None = None,
+    streams: int = 1,
     workers: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
@@ -63,11 +65,15 @@ def train(
     """Trains an agent (the default one, given a task) from one stream per seed.
 
     Seeds, and any settings that are arrays with one entry per seed, run side by side, spread
-    over `workers` threads (default: the cores). After every `steps/evaluations` steps each seed's
-    frozen agent plays exactly `episodes` whole episodes; `run.best` is the highest of these
-    scores, `run.final` the mean over the last tenth. With `patience`, training stops once no seed
-    has improved for that many evaluations. With `out` everything needed to read, repeat and
-    resume the run is written into that folder. Ctrl-C ends the run and keeps all of it.
+    over `workers` threads (default: the cores); where Python steps the world, each in a process of
+    its own if `workers` is above 1. With several `streams` each agent lives in as many copies of
+    the world at once and learns from the mean of what they teach; `steps` are those of each.
+
+    After every `steps/evaluations` steps each seed's frozen agent plays exactly `episodes` whole
+    episodes; `run.best` is the highest of these scores, `run.final` the mean over the last tenth.
+    With `patience`, training stops once no seed has improved for that many evaluations. With `out`
+    everything needed to read, repeat and resume the run is written into that folder. Ctrl-C ends
+    the run and keeps all of it.
 
     **Raises** `RtrrlError` for unusable arguments, `NonFiniteError` where NaN or infinity comes
     from the environment or grows in the agent (the last good checkpoint stays).
@@ -80,7 +86,7 @@ def train(
         agent, environment = task, environment or make(task.task)
     else:
         environment = make(task) if isinstance(task, str) else task
-        agent = settings.preset("default", environment)
+        agent = preset("default", environment)
     chosen = tuple(seeds) if isinstance(seeds, Iterable) else range(whole("seeds", seeds))
     plan = Plan(
         agent=agent,
@@ -91,17 +97,18 @@ def train(
         episodes=whole("episodes", episodes),
         greedy=greedy,
         patience=patience,
+        streams=whole("streams", streams),
         workers=workers or min(os.cpu_count() or 1, max(1, len(chosen))),
     )
-    state = _Progressing(births(plan), 0, [])  # first: what cannot be born leaves no folder
-    folder = None if out is None else runs.create(out, plan.config(), overwrite)
-    _save(folder, state)
-    return _train(plan, folder, state, progress)
+    with workers_for(plan) as workers_:
+        lives = workers_.births()  # first: what cannot be born leaves no folder
+        folder = None if out is None else runs.create(out, plan.config(), overwrite)
+        state = _Progressing(workers_, lives, 0, [])
+        _save(folder, state)
+        return _train(plan, folder, state, progress)
 
 
-def resume(
-    folder: str | Path, *, environment: Environment | None = None, progress: bool = False
-) -> Run:
+def resume(folder: str | Path, *, environment: World | None = None, progress: bool = False) -> Run:
     """Goes on with a run that was interrupted or killed, to the very bits it would have had.
 
     **Raises** `RunFolderError` where the folder holds no such run; nothing is overwritten then.
@@ -109,22 +116,24 @@ def resume(
     folder = Path(folder)
     config, meta = runs.open_for_resume(folder)
     plan = Plan.of(config, environment)
-    lives, _ = checkpoints.load(folder / runs.CHECKPOINT, eqx.filter_eval_shape(births, plan))
-    rows = runs.rewind(folder, meta["step"])
-    return _train(plan, folder, _Progressing(lives, meta["step"], rows), progress)
+    with workers_for(plan) as workers:
+        kept, _ = checkpoints.load(folder / runs.CHECKPOINT, workers.template(meta))
+        rows = runs.rewind(folder, meta["step"])
+        state = _Progressing(workers, workers.unpacked(kept), meta["step"], rows)
+        return _train(plan, folder, state, progress)
 
 
-def load_agents(
-    folder: str | Path, environment: Environment | None = None
-) -> tuple[Plan, PyTree, int]:
+def load_agents(folder: str | Path, environment: World | None = None) -> tuple[Plan, PyTree, int]:
     """A run's plan, its agents' states (one leading axis over seeds) and their age in steps.
 
     **Raises** `RunFolderError` where the folder holds no run or a damaged one.
     """
     folder = Path(folder)
     plan = Plan.of(runs.load_run(folder).config, environment)
-    lives, meta = checkpoints.load(folder / runs.CHECKPOINT, eqx.filter_eval_shape(births, plan))
-    return plan, joined(lives).agent, meta["step"]
+    meta = checkpoints.read_meta(folder / runs.CHECKPOINT)
+    with workers_for(plan) as workers:
+        kept, meta = checkpoints.load(folder / runs.CHECKPOINT, workers.template(meta))
+        return plan, workers.agents(kept), meta["step"]
 
 
 def _train(plan: Plan, folder: Path | None, state: _Progressing, shown: bool) -> Run:
@@ -134,19 +143,20 @@ def _train(plan: Plan, folder: Path | None, state: _Progressing, shown: bool) ->
     try:
         with (
             _interrupted() as interrupted,
-            ThreadPoolExecutor(plan.workers) as pool,
             Progress(title, plan.steps, state.step, shown) as bar,
         ):
-            stopped_by = _live_on(plan, folder, state, pool, bar, interrupted)
+            stopped_by = _live_on(plan, folder, state, bar, interrupted)
     finally:
         run = Run(
             config=plan.config(describe=folder is None),
             metrics=state.rows,
             seeds=list(plan.seeds),
-            steps_per_second=state.lived * len(plan.seeds) / max(state.busy, 1e-9),
+            steps_per_second=state.lived * len(plan.seeds) * plan.streams / max(state.busy, 1e-9),
             stopped_by=stopped_by,
             folder=folder,
-            states=None if stopped_by is Stop.ERROR else joined(state.lives).agent,
+            states=None
+            if stopped_by is Stop.ERROR
+            else state.workers.agents(state.workers.packed(state.lives)[0]),
         )
         runs.save_result(run)
     if folder is not None and state.rows:
@@ -158,13 +168,12 @@ def _live_on(
     plan: Plan,
     folder: Path | None,
     state: _Progressing,
-    pool: ThreadPoolExecutor,
     bar: Progress,
     interrupted: threading.Event,
 ) -> Stop:
     """Lives, evaluates and saves until the budget, the patience or the user says stop."""
     # no step at all: compiles, so that the clock below measures living alone
-    _lived(plan, pool, state, 0)
+    _lived(plan, state, 0)
     state.busy = 0.0
     bar.begin()
     size, saved, began = 256, time.perf_counter(), time.perf_counter()
@@ -177,11 +186,11 @@ def _live_on(
             return Stop.INTERRUPT
         boundary = plan.next_evaluation(state.step)
         count = min(size, boundary - state.step)
-        took = _lived(plan, pool, state, count)
+        took = _lived(plan, state, count)
         size = max(1, int(min(2 * size, count * SLICE_SECONDS / max(took, 1e-6))))
         bar.at(state.step)
         if state.step == boundary:
-            rows = _measured(plan, pool, state, time.perf_counter() - began)
+            rows = _measured(plan, state, time.perf_counter() - began)
             began = time.perf_counter()
             bar.evaluated(np.array([row["evaluation"] for row in rows]))
             state.rows += rows
@@ -193,10 +202,10 @@ def _live_on(
     return Stop.BUDGET
 
 
-def _lived(plan: Plan, pool: ThreadPoolExecutor, state: _Progressing, count: int) -> float:
+def _lived(plan: Plan, state: _Progressing, count: int) -> float:
     """All seeds live `count` steps; the seconds that took."""
     start = time.perf_counter()
-    state.lives = advance(plan, pool, state.lives, count)
+    state.lives = state.workers.advance(state.lives, count)
     took = time.perf_counter() - start
     state.step += count
     state.lived += count
@@ -205,18 +214,20 @@ def _lived(plan: Plan, pool: ThreadPoolExecutor, state: _Progressing, count: int
     return took
 
 
-def _measured(
-    plan: Plan, pool: ThreadPoolExecutor, state: _Progressing, seconds: float
-) -> list[dict]:
+def _measured(plan: Plan, state: _Progressing, seconds: float) -> list[dict]:
     """One row of metrics per seed; the tallies start anew."""
-    returns = evaluations(plan, pool, state.lives, state.step)
+    returns = state.workers.evaluations(state.lives, state.step)
     for seed, earned in zip(plan.seeds, returns, strict=True):
         if not np.isfinite(earned).all():
             raise NonFiniteError(
                 f"{plan.environment.name} gave NaN or infinity as reward while seed {seed} was "
                 f"evaluated at step {state.step}: mend the environment"
             )
-    tally = jax.tree.map(np.asarray, joined(state.lives).tally)
+    # over all streams of a seed
+    tally = jax.tree.map(
+        lambda leaf: np.asarray(leaf).reshape(len(plan.seeds), -1).sum(axis=1),
+        joined(state.lives).tally,
+    )
     state.lives = cleared(state.lives)
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
@@ -236,13 +247,14 @@ def _measured(
 def _check_finite(plan: Plan, state: _Progressing) -> None:
     """Stops at NaN and infinity, with the seed, the step and the name of what broke."""
     broken = np.concatenate([np.asarray(lives.broken) for lives in state.lives])
+    broken = broken.reshape(len(plan.seeds), -1).max(axis=1)
     for seed, step in zip(plan.seeds, broken, strict=True):
         if step >= 0:
             raise NonFiniteError(
                 f"{plan.environment.name} gave NaN or infinity as reward or observation at step "
                 f"{step} of seed {seed}: mend the environment; the last checkpoint is from before"
             )
-    for part, lives in zip(plan.shards, state.lives, strict=True):
+    for part, lives in zip(state.workers.shards, state.lives, strict=True):
         for path, leaf in jax.tree_util.tree_leaves_with_path(lives.agent):
             if not eqx.is_inexact_array(leaf):
                 continue
@@ -265,9 +277,15 @@ def _out_of_patience(plan: Plan, rows: list[dict]) -> bool:
     return min(waits) >= plan.patience
 
 
+def _agents(state: _Progressing) -> PyTree:
+    kept, _ = state.workers.packed(state.lives)
+    return state.workers.agents(kept)
+
+
 def _save(folder: Path | None, state: _Progressing) -> None:
     if folder is not None:
-        checkpoints.save(folder / runs.CHECKPOINT, state.lives, {"step": state.step})
+        kept, meta = state.workers.packed(state.lives)
+        checkpoints.save(folder / runs.CHECKPOINT, kept, {"step": state.step} | meta)
 
 
 @contextmanager

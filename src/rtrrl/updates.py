@@ -94,6 +94,21 @@ class Adam(OptaxUpdate):
         )
 
 
+STREAMS = "streams"
+"""The name of the axis along which the streams of one agent lie, where it has several."""
+
+
+class MeanOverStreams(OptaxUpdate):
+    """Another update, of the mean direction over all streams that share the parameters."""
+
+    update: OptaxUpdate
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The mean, then the other."""
+        mean = optax.stateless(lambda updates, _: jax.lax.pmean(updates, STREAMS))
+        return optax.chain(mean, self.update.transformation())
+
+
 class PerGroup(OptaxUpdate):
     """A transformation of your own for each of actor, critic and cell.
 

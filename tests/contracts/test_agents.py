@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from rtrrl import RTRRL, cells, gradients, readouts, traces
+from rtrrl.agents import PPO, ActorCritic
 from rtrrl.cells import RECIPES
 from rtrrl.environments import Box, Discrete, Environment, MultiDiscrete
 from rtrrl.gradients import RULES
 from rtrrl.normalizers import ReturnScaledRewards, RunningObservations
 from rtrrl.policies import Gaussian, GlobalSpread, VarianceScaledScore
-from rtrrl.settings import PRESETS, preset
+from rtrrl.presets import PRESETS, preset
 from rtrrl.types import Fixed, TimeStep, parameters
 from tests.members import quick_jit
 
@@ -54,6 +55,7 @@ WORLDS = {
 }
 
 FITTING = {
+    "snap1": "lstm",
     "diagonal-rtrl": "lru",
     "rflo": "ctrnn",
     "immediate": "memoryless",
@@ -87,31 +89,39 @@ CHANGES = {
         "reward_normalizer": ReturnScaledRewards(),
     },
 }
-SMALL_CELLS = {"default": SMALL["rtu"], "paper": SMALL["ctrnn"]}
+BRIEF = {"rollout": 64, "sequence": 8, "minibatches": 2, "epochs": 2}
+"""So that PPO learns thrice in the steps here."""
 
 
-PLAYING = {*PRESETS, "attenuated-alone-dutch", "normalized", "rule-frozen"}
+NAMED = ("default", "paper", "ppo", "ppo-lru", "model-based", "random")
+"""The presets that are more than one of the changes above; tests/test_presets.py has them all."""
+
+PLAYING = {*NAMED, "attenuated-alone-dutch", "normalized", "rule-frozen"}
 """Those that differ in how they act, not in how they learn alone."""
 
 
 def build(name: str, world: Environment):
-    if name in SMALL_CELLS:
-        return preset(name, world, cell=SMALL_CELLS[name])
-    if name in PRESETS:
-        return preset(name, world)
-    return RTRRL.default(world, **{"cell": SMALL["rtu"]} | CHANGES[name])
+    if name not in PRESETS:
+        return RTRRL.default(world, **{"cell": SMALL["rtu"]} | CHANGES[name])
+    agent = preset(name, world)
+    if not isinstance(agent, ActorCritic):
+        return agent
+    cell = dataclasses.replace(agent.cell, hidden=3)
+    return dataclasses.replace(agent, cell=cell, **BRIEF if isinstance(agent, PPO) else {})
 
 
-# Policies and the rest of an agent know nothing of each other: the presets alone see both kinds.
+CONTINUOUS = ("default", "paper", "ppo", "random")
+# Policies and the rest of an agent know nothing of each other: some presets alone see both kinds.
 CASES = [
-    *((name, kind) for name in PRESETS for kind in ("discrete", "continuous")),
+    *((name, "discrete") for name in NAMED),
+    *((name, "continuous") for name in CONTINUOUS),
     *(
         (name, ("discrete", "continuous")[i % 2])
         for i, name in enumerate(CHANGES)
         if name != "one-width"
     ),
     ("one-width", "continuous"),
-    *((name, "choices") for name in ("default", "paper")),
+    *((name, "choices") for name in ("default", "ppo")),
 ]
 each_case = pytest.mark.parametrize(("name", "kind"), CASES, ids=["-".join(case) for case in CASES])
 
@@ -194,17 +204,17 @@ def test_actions_are_of_the_space(name, kind):
 @each_case
 def test_all_that_should_learn_does_and_nothing_else(name, kind):
     agent, first, last, *_ = lives(name, kind)
-    if not isinstance(agent, RTRRL):
+    if not isinstance(agent, ActorCritic):
         assert first.steps.shape == (SEEDS,)
         return
     before, after = first.parameters, last.parameters
-    read, learnt = (numbers(parameters(each.actor)) for each in (before, after))
-    assert all((a != b).any(axis=-1).all() for a, b in zip(read, learnt, strict=True))
-    assert (before.critic.weight != after.critic.weight).any(axis=-1).all()
+    for part in ("actor", "critic"):
+        read, learnt = (numbers(parameters(getattr(each, part))) for each in (before, after))
+        assert all((a != b).any(axis=-1).all() for a, b in zip(read, learnt, strict=True))
     assert same(_fixed(before), _fixed(after))
     assert bool(numbers(_fixed(before))) == (agent.feedback == readouts.RandomFeedback())
     carried = jax.vmap(cells.recurrent_parameters)
-    if agent.rule == gradients.Frozen():
+    if getattr(agent, "rule", None) == gradients.Frozen():
         assert same(carried(before.cell), carried(after.cell))
     else:
         for ours, theirs in zip(
@@ -216,7 +226,8 @@ def test_all_that_should_learn_does_and_nothing_else(name, kind):
     if isinstance(after.cell, cells.CTRNN):
         assert (after.cell.tau >= 1).all()
         assert (np.asarray(after.cell.weight)[~np.asarray(after.cell.mask)] == 0).all()
-    assert (np.abs(last.average_reward) > 0).all() == (agent.average_reward_rate > 0)
+    if isinstance(agent, RTRRL):
+        assert (np.abs(last.average_reward) > 0).all() == (agent.average_reward_rate > 0)
 
 
 def _fixed(tree):
@@ -253,8 +264,9 @@ def test_the_frozen_agent_acts_and_does_not_learn(name, kind):
         return player, player.frozen(end), end, action, info
 
     player, after, end, action, info = play(jax.random.key(2))
-    if isinstance(agent, RTRRL):
-        assert same(player.parameters, state.parameters)
+    if isinstance(agent, ActorCritic):
+        theirs, ours = player.parameters, state.parameters
+        assert same((theirs.actor, theirs.cell), (ours.actor, ours.cell))
     assert same(player, after)
     assert all(np.isfinite(leaf).all() for leaf in numbers((end, info)))
     assert action.shape == agent.policy.no_action.shape

@@ -13,6 +13,7 @@ import pytest
 from rtrrl.cells import (
     CTRNN,
     LRU,
+    LSTM,
     NCP,
     RTU,
     Cell,
@@ -235,3 +236,20 @@ def test_ncp_layers_reach_only_the_next():
     expected = np.zeros((16, 16), bool)
     expected[command, inter] = expected[motor, command] = expected[command, command] = True
     np.testing.assert_array_equal(reached, expected)
+
+
+def test_an_lstm_is_its_equations():
+    """Gate by gate in NumPy; the readouts see h alone, the units each other's h alone."""
+    model = LSTM(INPUTS, HIDDEN, key=jax.random.key(0))
+    W_i, W_f, W_g, W_o = np.asarray(model.weight).transpose(1, 0, 2)
+    np.testing.assert_array_equal(W_f[:, -1], 1.0)
+    assert not any(W[:, -1].any() for W in (W_i, W_g, W_o))
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+    h, c, state = np.zeros(HIDDEN), np.zeros(HIDDEN), model.initial_state()
+    for x in ([0.5, -1.0], [2.0, 0.0], [-1.0, 1.0]):
+        xi = np.concatenate([x, h, [1.0]])
+        c = sigmoid(W_f @ xi) * c + sigmoid(W_i @ xi) * np.tanh(W_g @ xi)
+        h = sigmoid(W_o @ xi) * np.tanh(c)
+        state = STEP(model, state, jnp.array(x))
+        np.testing.assert_allclose(state, np.stack([h, c], axis=1), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(model.features(state), state[:, 0])

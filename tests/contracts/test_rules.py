@@ -73,7 +73,7 @@ def test_rule_is_static_and_hashable(rule_name):
     ("rule", "cell_name", "instead"),
     [
         *((RFLO(), name, r"use SnAp1 or RTRL") for name in RECIPES if name != "ctrnn"),
-        *((DiagonalRTRL(), name, r"use SnAp1 .* or RTRL") for name in ("ctrnn", "gru")),
+        *((DiagonalRTRL(), name, r"use SnAp1 .* or RTRL") for name in ("ctrnn", "gru", "lstm")),
     ],
 )
 def test_refusal_says_what_to_use(rule, cell_name, instead):

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from rtrrl.agents.base import Action, Agent, world_of
 from rtrrl.cells import Recipe
-from rtrrl.environments import Environment
+from rtrrl.environments import World
 from rtrrl.normalizers import ObservationNormalizer, RewardNormalizer
 from rtrrl.policies import Policy, policy_for
 from rtrrl.readouts import Feedback, WithConstants
@@ -33,7 +33,7 @@ class ActorCritic(Agent):
     meta_input: eqx.AbstractVar[bool]
 
     @classmethod
-    def _for(cls, task: str | Environment, settings: dict[str, Any]) -> Self:
+    def _for(cls, task: str | World, settings: dict[str, Any]) -> Self:
         name, observations, actions = world_of(task)
         fitting = {"task": name, "observations": observations, "policy": policy_for(actions)}
         return cls(**fitting | settings)

@@ -7,9 +7,9 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Shaped
 
-from rtrrl.environments import Environment, make
+from rtrrl.environments import World, make
 from rtrrl.environments.spaces import Box, Space
-from rtrrl.errors import UnsupportedSpaceError
+from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import Key, Scalar
 
 Observation = Shaped[Array, "..."]
@@ -55,6 +55,19 @@ class Agent(eqx.Module):
     def frozen(self, state: Any, greedy: bool = False) -> "Agent":
         """This agent as it is now, acting without learning; `greedy` takes the policy's mode."""
 
+    def sharing(self) -> "Agent":
+        """This agent with parameters that several streams share, each step the mean of theirs.
+
+        **Raises** `RtrrlError` where it learns in a way that does not allow that.
+        """
+        raise RtrrlError(
+            f"{type(self).__name__} learns from one stream at a time: leave --envs out"
+        )
+
+    def shared(self, state: Any) -> tuple[Any, ...]:
+        """The parts of a state that all streams share."""
+        raise NotImplementedError
+
 
 def check_parts(agent: Agent) -> None:
     """**Raises** `TypeError` where a part of an agent is no member of its family."""
@@ -70,7 +83,7 @@ def check_parts(agent: Agent) -> None:
             )
 
 
-def world_of(task: str | Environment) -> tuple[str, int, Space]:
+def world_of(task: str | World) -> tuple[str, int, Space]:
     """A task's name, the length of its flat observation, and its action space.
 
     **Raises** `UnsupportedSpaceError` where the observation is no flat box.

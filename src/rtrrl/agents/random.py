@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from rtrrl.agents.base import Action, Agent, Info, Observation, world_of
-from rtrrl.environments import Environment
+from rtrrl.environments import World
 from rtrrl.policies import Policy, policy_for
 from rtrrl.types import Key, Scalar
 
@@ -30,7 +30,7 @@ class Random(Agent):
     policy: Policy
 
     @classmethod
-    def uniform(cls, task: str | Environment, **changes: Any) -> Self:
+    def uniform(cls, task: str | World, **changes: Any) -> Self:
         """Chance, for a task."""
         name, _, actions = world_of(task)
         return cls(task=name, policy=policy_for(actions), **changes)

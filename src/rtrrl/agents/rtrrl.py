@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 
 from rtrrl import cells, gradients, readouts, traces
 from rtrrl.agents.actor_critic import ActorCritic
-from rtrrl.agents.base import Action, Info, Observation, check_parts
+from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
 from rtrrl.agents.state import Moment, RTRRLState, at_rest
-from rtrrl.environments import Environment
+from rtrrl.environments import World
 from rtrrl.normalizers import (
     ObservationNormalizer,
     RawObservations,
@@ -25,7 +25,7 @@ from rtrrl.policies import Policy
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
-from rtrrl.updates import Adam, Groups, Update, zeros_like
+from rtrrl.updates import Adam, Groups, MeanOverStreams, OptaxUpdate, Update, zeros_like
 
 
 class RTRRL(ActorCritic):
@@ -77,12 +77,12 @@ class RTRRL(ActorCritic):
                 raise ValueError(f"{name} is {value}: it must lie in [0, 1]")
 
     @classmethod
-    def paper(cls, task: str | Environment, **changes: Any) -> Self:
+    def paper(cls, task: str | World, **changes: Any) -> Self:
         """Exactly the paper's: CT-RNN, RFLO, feedback alignment, its appendix's Table 1."""
         return cls._for(task, changes)
 
     @classmethod
-    def default(cls, task: str | Environment, **changes: Any) -> Self:
+    def default(cls, task: str | World, **changes: Any) -> Self:
         """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
 
         The influence carries credit to inputs of long ago, so the traces need not: λ = 0.9 keeps
@@ -235,3 +235,13 @@ class RTRRL(ActorCritic):
     def _sample(self, state: RTRRLState, y: Float[Array, "outputs"]) -> Action:
         # one hash a step instead of splitting and carrying keys
         return self.policy.sample(jax.random.fold_in(written_out(state.key), state.steps), y)
+
+    def sharing(self) -> Agent:
+        """With an update of the mean over streams."""
+        if not isinstance(self.optimizer, OptaxUpdate):
+            return super().sharing()
+        return dataclasses.replace(self, optimizer=MeanOverStreams(self.optimizer))
+
+    def shared(self, state: RTRRLState) -> tuple[Any, ...]:
+        """The weights and their optimizer."""
+        return state.parameters, state.optimizer

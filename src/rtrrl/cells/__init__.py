@@ -4,6 +4,7 @@ from rtrrl.cells.base import Cell, LeakyCell, Recipe, recurrent_parameters
 from rtrrl.cells.ctrnn import CTRNN, CTRNNRecipe
 from rtrrl.cells.gru import GRU, GRURecipe
 from rtrrl.cells.lru import LRU, LRURecipe
+from rtrrl.cells.lstm import LSTM, LSTMRecipe
 from rtrrl.cells.memoryless import Memoryless, MemorylessRecipe
 from rtrrl.cells.retentions import LogUniformTimes, Retention, UniformRing
 from rtrrl.cells.rtu import RTU, NonlinearRTU, NonlinearRTURecipe, RTURecipe
@@ -15,6 +16,7 @@ RECIPES: dict[str, Recipe] = {
     "nonlinear-rtu": NonlinearRTURecipe(),
     "lru": LRURecipe(),
     "gru": GRURecipe(),
+    "lstm": LSTMRecipe(),
     "memoryless": MemorylessRecipe(),
 }
 """The cells by the names that the command line knows."""
@@ -34,6 +36,7 @@ __all__ = [
     "CTRNN",
     "GRU",
     "LRU",
+    "LSTM",
     "NCP",
     "RECIPES",
     "RETENTIONS",
@@ -45,6 +48,7 @@ __all__ = [
     "FullyConnected",
     "GRURecipe",
     "LRURecipe",
+    "LSTMRecipe",
     "LeakyCell",
     "LogUniformTimes",
     "Memoryless",

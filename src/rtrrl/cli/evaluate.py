@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from rich.box import SIMPLE_HEAD
@@ -13,7 +13,7 @@ from rich.table import Table
 from rtrrl import settings
 from rtrrl.cli.parsing import Parser, add_json, print_json, whole
 from rtrrl.errors import NonFiniteError
-from rtrrl.evaluation import evaluate
+from rtrrl.evaluation import evaluate_all
 from rtrrl.plans import Plan
 from rtrrl.training import load_agents
 from rtrrl.types import PyTree
@@ -73,11 +73,9 @@ def _returns(
 ) -> Float[np.ndarray, "seeds episodes"]:
     # apart from every key of training, whose seeds are as small as these
     key = jax.random.fold_in(jax.random.key(seed), 0xE7A1)
-    play = eqx.filter_vmap(
-        lambda agent, state: evaluate(agent, state, plan.environment, key, episodes, greedy),
-        in_axes=(eqx.if_array(0), eqx.if_array(0)),
-    )
-    return np.asarray(play(plan.agent, states), float)
+    keys = jnp.broadcast_to(key, (len(plan.seeds),))
+    returns = evaluate_all(plan.agent, states, plan.environment, keys, episodes, greedy)
+    return np.asarray(returns, float)
 
 
 def _show(result: dict) -> None:

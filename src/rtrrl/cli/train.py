@@ -20,11 +20,11 @@ from rtrrl import runs, training
 from rtrrl.agents import Agent
 from rtrrl.cli import options
 from rtrrl.cli.parsing import Parser, add_json, whole
-from rtrrl.environments import Environment, make
+from rtrrl.environments import World, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
 from rtrrl.plans import Plan
+from rtrrl.presets import preset
 from rtrrl.results import Run, Stop
-from rtrrl.settings import PRESETS, preset
 
 SEEDS = 5
 EXAMPLE = "MemoryChain-32"
@@ -73,7 +73,7 @@ def _parser() -> Parser:
     parser.add_argument("task", metavar="TASK", nargs="?", help="as `rtrrl tasks` lists them")
 
     agent = parser.add_argument_group("agent")
-    agent.add_argument("--agent", metavar="NAME", help=f"{', '.join(PRESETS)} (default: default)")
+    agent.add_argument("--agent", metavar="NAME", help="one of `rtrrl agents` (default: default)")
     for part in options.PARTS:
         names = f"{part.description}: {', '.join(part.names)}"
         agent.add_argument(f"--{part.flag}", metavar="NAME", help=names)
@@ -87,7 +87,8 @@ def _parser() -> Parser:
         ("evaluations", 1, "how often agents are evaluated, evenly (default: 50)"),
         ("episodes", 1, "episodes an evaluation (default: 10)"),
         ("patience", 1, "stop after as many evaluations without a new best (default: never)"),
-        ("workers", 1, "threads (default: one a core)"),
+        ("envs", 1, "copies of the world each agent lives in at once (default: 1)"),
+        ("workers", 1, "threads or, for a world on the host, processes (default: one a core)"),
     ):
         length.add_argument(f"--{name}", metavar="N", type=whole(least), help=text)
     length.add_argument("--greedy", action=switch, help="evaluate the most probable actions")
@@ -117,9 +118,7 @@ def _help(parser: Parser, plain: list[str]) -> int:
     return 0
 
 
-def _asked(
-    given: argparse.Namespace, base: dict[str, Any]
-) -> tuple[Agent, Environment, dict[str, Any]]:
+def _asked(given: argparse.Namespace, base: dict[str, Any]) -> tuple[Agent, World, dict[str, Any]]:
     """The agent less its single settings, the environment, and the other arguments of `train`.
 
     What is not `given` is as in `base`, the config of a former run, if there is one.
@@ -134,6 +133,8 @@ def _asked(
         for name in ("steps", "evaluations", "episodes", "greedy", "patience", "workers")
         if name in base or getattr(given, name) is not None
     }
+    if (streams := base.get("streams") if given.envs is None else given.envs) is not None:
+        plan["streams"] = streams
     known = base.get("seeds", range(SEEDS))
     first = known[0] if given.seed is None else given.seed
     count = len(known) if given.seeds is None else given.seeds
@@ -154,7 +155,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     raise RunFolderError(f"{path} is no config of a run: it lacks its task, settings or seeds")
 
 
-def _moved(agent: Agent, environment: Environment) -> Agent:
+def _moved(agent: Agent, environment: World) -> Agent:
     """The same settings for another task."""
     there = preset("default", environment)
     fields = {name: getattr(there, name) for name in options.OF_THE_TASK if hasattr(agent, name)}
@@ -179,7 +180,7 @@ def _check(agent: Agent, hint: str) -> None:
 def _free(task: str, agent: str) -> Path:
     """The first folder runs/TASK-AGENT-1, -2 ... that does not exist."""
     number = 1
-    while (folder := Path("runs") / f"{task}-{agent}-{number}").exists():
+    while (folder := Path("runs") / f"{task.replace('/', '-')}-{agent}-{number}").exists():
         number += 1
     return folder
 

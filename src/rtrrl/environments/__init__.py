@@ -1,9 +1,13 @@
 """Worlds: the protocol, wrappers, adapters, and the registry of tasks by name."""
 
 from rtrrl.environments.base import Environment as Environment
+from rtrrl.environments.base import World as World
 from rtrrl.environments.catalogue import TaskInfo as TaskInfo
 from rtrrl.environments.delayed_recall import DelayedRecall as DelayedRecall
+from rtrrl.environments.gymnasium import Gymnasium as Gymnasium
 from rtrrl.environments.gymnax import Gymnax as Gymnax
+from rtrrl.environments.host import HostEnvironment as HostEnvironment
+from rtrrl.environments.host import LiveWorlds as LiveWorlds
 from rtrrl.environments.registry import make as make
 from rtrrl.environments.registry import tasks as tasks
 from rtrrl.environments.spaces import Box as Box

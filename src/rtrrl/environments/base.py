@@ -1,4 +1,4 @@
-"""The protocol of a world that is stepped inside a compiled loop."""
+"""What a world is, and the protocol of one that is stepped inside a compiled loop."""
 
 import abc
 from typing import Any
@@ -10,12 +10,8 @@ from rtrrl.environments.spaces import Space
 from rtrrl.types import Key, TimeStep
 
 
-class Environment(eqx.Module):
-    """A partially observable world as two pure functions of its state.
-
-    `step` never resets: at the end of an episode it returns the real final observation with
-    `last` true, and whoever runs the loop calls `reset`. What `step` does after that is undefined.
-    """
+class World(eqx.Module):
+    """Something to be lived in: what is seen, and what can be done."""
 
     @property
     def name(self) -> str:
@@ -31,6 +27,14 @@ class Environment(eqx.Module):
     @abc.abstractmethod
     def action_space(self) -> Space:
         """What can be done."""
+
+
+class Environment(World):
+    """A partially observable world as two pure functions of its state.
+
+    `step` never resets: at the end of an episode it returns the real final observation with
+    `last` true, and whoever runs the loop calls `reset`. What `step` does after that is undefined.
+    """
 
     @abc.abstractmethod
     def reset(self, key: Key) -> tuple[Any, Shaped[Array, "..."]]:

@@ -2,23 +2,27 @@
 
 import re
 
-from rtrrl.environments.base import Environment
-from rtrrl.environments.catalogue import TASKS, Task, TaskInfo
+from rtrrl.environments.base import Environment, World
+from rtrrl.environments.catalogue import FAMILIES, TASKS, Task, TaskInfo
 from rtrrl.environments.wrappers import Named
 from rtrrl.errors import RtrrlError, UnknownNameError
 
 
 def tasks() -> list[TaskInfo]:
-    """Every task that `make` knows, in the order of the catalogue.
+    """Every task that `make` knows, backend by backend in the order of the catalogue.
 
     >>> [task.name for task in tasks() if task.backend == "rtrrl"]
     ['TMaze-N', 'DelayedRecall-N', 'DelayedRecall-K-N']
     """
-    return [task.info for task in TASKS]
+    infos = [row.info for row in (*TASKS, *FAMILIES)]
+    backends = list(dict.fromkeys(info.backend for info in infos))
+    return sorted(infos, key=lambda info: backends.index(info.backend))
 
 
-def make(name: str) -> Environment:
-    """The world called `name`: it shows a float32 vector and takes an integer or a vector.
+def make(name: str) -> World:
+    """The world called `name`: it shows a float32 vector and takes integers or a vector.
+
+    It is an `Environment`, which is compiled, or a `HostEnvironment`, which Python steps.
 
     **Raises** `UnknownNameError` where nothing answers to the name, `RtrrlError` where a number in
     it is none or is out of range, or where it is the name of a wrapped world.
@@ -32,14 +36,21 @@ def make(name: str) -> Environment:
             f"the wrapped world '{name}' cannot be made from its name: pass environment="
         )
     if exact := [task for task in TASKS if task.info.name == name and not task.ranges]:
-        return Named(exact[0].build(), name)
+        return _named(exact[0].build(), name)
+    for family in FAMILIES:
+        if name.startswith(f"{family.prefix}/"):
+            return _named(family.build(name), name)
     numbered = [task for task in TASKS if task.ranges and name.startswith(_base(task) + "-")]
     if not numbered:
-        raise UnknownNameError("task", name, (task.info.example for task in TASKS))
+        raise UnknownNameError("task", name, (info.example for info in tasks()))
     for task in numbered:
         if (numbers := _numbers(task, name)) is not None:
-            return Named(task.build(*numbers), name)
+            return _named(task.build(*numbers), name)
     raise RtrrlError(f"no task '{name}': " + "; ".join(map(_expected, numbered)))
+
+
+def _named(world: World, name: str) -> World:
+    return Named(world, name) if isinstance(world, Environment) else world
 
 
 def _base(task: Task) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from rtrrl import runs, settings
 from rtrrl.agents import Agent
+from rtrrl.parts import chosen
+from rtrrl.presets import preset
 from rtrrl.results import Run
 from rtrrl.training import resume, train
 
@@ -25,21 +27,31 @@ class Entry:
     target: float | None = None
     needed: int = 0
     """How many seeds' final score should reach the target."""
+    evaluations: int = 50
+    episodes: int = 10
     changes: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Settings that differ from the named agent's, by dotted path."""
+    parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Parts that differ from the named agent's, by their flag and name on the command line."""
 
     def command(self) -> str:
         """The command line that repeats it."""
+        parts = [f"--{flag} {name}" for flag, name in self.parts.items()]
         flags = [f"--agent.{path.replace('_', '-')} {self.changes[path]}" for path in self.changes]
         plain = (
             f"rtrrl train {self.task} --agent {self.agent} --steps {self.steps} "
             f"--seeds {len(self.seeds)} --seed {self.seeds[0]}"
         )
-        return " ".join([plain, *flags])
+        measured = [
+            f"--{name} {getattr(self, name)}"
+            for name in ("evaluations", "episodes")
+            if getattr(self, name) != getattr(Entry, name)
+        ]
+        return " ".join([plain, *measured, *parts, *flags])
 
     def build(self) -> Agent:
         """The agent."""
-        agent = settings.preset(self.agent, self.task)
+        agent = chosen(preset(self.agent, self.task), self.parts)
         for path, value in self.changes.items():
             agent = eqx.tree_at(operator.attrgetter(path), agent, value)
         return agent
@@ -47,7 +59,8 @@ class Entry:
     def folder(self, root: Path) -> Path:
         """Where its run lives."""
         changes = [f"{path}-{value}" for path, value in self.changes.items()]
-        return root / "-".join([self.task, self.agent, *changes])
+        changes += self.parts.values()
+        return root / "-".join([self.task.replace("/", "-"), self.agent, *changes])
 
     def run(self, root: Path, progress: bool = True) -> Run:
         """The run: read if it is finished, resumed if it was begun, else trained.
@@ -60,6 +73,8 @@ class Entry:
                 agent,
                 steps=self.steps,
                 seeds=self.seeds,
+                evaluations=self.evaluations,
+                episodes=self.episodes,
                 out=folder,
                 overwrite=True,
                 progress=progress,
@@ -76,6 +91,8 @@ class Entry:
         wanted = {
             "steps": self.steps,
             "seeds": list(self.seeds),
+            "evaluations": self.evaluations,
+            "episodes": self.episodes,
             "settings": settings.to_dict(agent),
         }
         return {name: config.get(name) for name in wanted} == wanted

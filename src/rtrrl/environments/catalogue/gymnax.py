@@ -30,6 +30,10 @@ def _deep_sea(size: int = 8) -> Environment:
     return Flattened(Gymnax("DeepSea-bsuite", options={"size": size}, random=False))
 
 
+def _min_atar(id: str, random: bool) -> Callable[[], Environment]:
+    return lambda: Flattened(Gymnax(id, random=random))
+
+
 def _discounting_chain() -> Environment:
     # gymnax truncates at 100 steps. In bsuite that is the end, and the time left is observed.
     return TruncationAsTermination(Gymnax("DiscountingChain-bsuite", random=False))
@@ -202,5 +206,35 @@ TASKS: tuple[Task, ...] = (
         _world("Swimmer-misc"),
         "swim to a goal between urchins",
         ends="truncated at 500 steps",
+    ),
+    _gymnax(
+        "Asterix-MinAtar",
+        _min_atar("Asterix-MinAtar", random=True),
+        "collect gold that crosses the board and keep away from enemies",
+        ends="terminated by an enemy, truncated at 1000 steps",
+    ),
+    _gymnax(
+        "Breakout-MinAtar",
+        _min_atar("Breakout-MinAtar", random=False),
+        "hit a wall of bricks with a ball and a paddle",
+        ends="terminated when the ball is lost, truncated at 1000 steps",
+    ),
+    _gymnax(
+        "Freeway-MinAtar",
+        _min_atar("Freeway-MinAtar", random=True),
+        "cross a road of eight lanes again and again",
+        ends="truncated at 2500 steps",
+    ),
+    _gymnax(
+        "Seaquest-MinAtar",
+        _min_atar("Seaquest-MinAtar", random=True),
+        "rescue divers from among fish and submarines before the air is used up",
+        ends="terminated by a hit or without air, truncated at 1000 steps",
+    ),
+    _gymnax(
+        "SpaceInvaders-MinAtar",
+        _min_atar("SpaceInvaders-MinAtar", random=False),
+        "shoot at aliens that come nearer and shoot back",
+        ends="terminated by a bullet or an alien, truncated at 1000 steps",
     ),
 )

@@ -1,0 +1,17 @@
+"""Worlds of POPGym, written in JAX; what they do is measured against the package popgym 1.0.7.
+
+A world's defaults are POPGym's level "Easy"; its docstring has the other two.
+"""
+
+from rtrrl.environments.popgym.autoencode import Autoencode as Autoencode
+from rtrrl.environments.popgym.concentration import Concentration as Concentration
+from rtrrl.environments.popgym.count_recall import CountRecall as CountRecall
+from rtrrl.environments.popgym.higher_lower import HigherLower as HigherLower
+from rtrrl.environments.popgym.minesweeper import Minesweeper as Minesweeper
+from rtrrl.environments.popgym.multi_armed_bandit import MultiArmedBandit as MultiArmedBandit
+from rtrrl.environments.popgym.noisy_stateless_cartpole import (
+    NoisyStatelessCartPole as NoisyStatelessCartPole,
+)
+from rtrrl.environments.popgym.repeat_first import RepeatFirst as RepeatFirst
+from rtrrl.environments.popgym.repeat_previous import RepeatPrevious as RepeatPrevious
+from rtrrl.environments.popgym.stateless_cartpole import StatelessCartPole as StatelessCartPole

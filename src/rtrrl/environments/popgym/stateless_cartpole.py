@@ -1,0 +1,105 @@
+"""Cart and pole whose velocities are not seen."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from rtrrl.environments.base import Environment
+from rtrrl.environments.spaces import Box, Discrete
+from rtrrl.errors import RtrrlError
+from rtrrl.types import Key, TimeStep
+
+GRAVITY = 9.8
+CART_MASS, POLE_MASS = 1.0, 0.1
+HALF_POLE = 0.5
+FORCE = 10.0
+INTERVAL = 0.02
+FARTHEST, STEEPEST = 2.4, 12 * 2 * np.pi / 360
+
+
+class CartPoleState(eqx.Module):
+    """[x, ẋ, θ, θ̇] and the steps taken."""
+
+    physics: Float[Array, "4"]
+    time: Int[Array, ""]
+
+
+class StatelessCartPole(Environment):
+    """Balance a pole on a cart that is pushed left (0) or right (1) with 10 N every 20 ms.
+
+    Observed are the position and the angle, [x, θ], not their velocities. The reward is 1/T at
+    every step, the last included, with T = `steps`. The episode terminates where |x| > 2.4 or
+    |θ| > 12°, and is truncated after T steps. All four numbers of the state start uniform in
+    ±0.05. The best return is 1.
+
+    With masses M = 1 and m = 0.1, half a pole's length l = 0.5 and the force F:
+
+        u = (F + m l θ̇² sin θ) / (M + m)
+        θ̈ = (g sin θ − u cos θ) / (l (4/3 − m cos² θ / (M + m)))
+        ẍ = u − m l θ̈ cos θ / (M + m)
+
+    and all four numbers move by 20 ms times their derivatives at the old state (Euler).
+
+    POPGym's levels: 200, 400 and 600 steps.
+
+    **Raises** `RtrrlError` where the steps are below 1.
+
+    Source: Barto, Sutton and Anderson 1983; Morad et al., "POPGym: Benchmarking Partially
+    Observable Reinforcement Learning", ICLR 2023; behaviour of `PositionOnlyCartPole` in the
+    package popgym 1.0.7.
+    """
+
+    steps: int = eqx.field(static=True, default=200)
+
+    def __check_init__(self):
+        if self.steps < 1:
+            raise RtrrlError(f"an episode of cart and pole is at least 1 step, not {self.steps}")
+
+    @property
+    def observation_space(self) -> Box:
+        """[x, θ], up to twice where the episode terminates."""
+        high = [2 * FARTHEST, 2 * STEEPEST]
+        return Box.of(np.negative(high), high, (2,))
+
+    @property
+    def action_space(self) -> Discrete:
+        """Left, right."""
+        return Discrete(2)
+
+    def reset(self, key: Key) -> tuple[CartPoleState, Float[Array, "2"]]:
+        """Near the middle, nearly upright and nearly at rest."""
+        physics = jax.random.uniform(key, (4,), jnp.float32, -0.05, 0.05)
+        return CartPoleState(physics, jnp.zeros((), jnp.int32)), _seen(physics)
+
+    def step(
+        self, key: Key, state: CartPoleState, action: Int[Array, ""]
+    ) -> tuple[CartPoleState, TimeStep]:
+        """One push; no random number is drawn."""
+        del key
+        force = jnp.where(action == 1, FORCE, -FORCE)
+        physics = state.physics + INTERVAL * _derivative(state.physics, force)
+        seen, time = _seen(physics), state.time + 1
+        over = (jnp.abs(seen) > jnp.array([FARTHEST, STEEPEST], jnp.float32)).any()
+        return CartPoleState(physics, time), TimeStep(
+            observation=seen,
+            reward=jnp.float32(1 / self.steps),
+            discount=1 - over.astype(jnp.float32),
+            last=over | (time == self.steps),
+        )
+
+
+def _seen(physics: Float[Array, "4"]) -> Float[Array, "2"]:
+    return jnp.stack([physics[0], physics[2]])
+
+
+def _derivative(physics: Float[Array, "4"], force: Float[Array, ""]) -> Float[Array, "4"]:
+    _, v, angle, spin = physics
+    sin, cos = jnp.sin(angle), jnp.cos(angle)
+    mass = CART_MASS + POLE_MASS
+    push = (force + POLE_MASS * HALF_POLE * spin**2 * sin) / mass
+    inertia = HALF_POLE * (4 / 3 - POLE_MASS * cos**2 / mass)
+    spin_rate = (GRAVITY * sin - cos * push) / inertia
+    acceleration = push - POLE_MASS * HALF_POLE * spin_rate * cos / mass
+    return jnp.stack([v, acceleration, spin, spin_rate]).astype(physics.dtype)

@@ -1,0 +1,74 @@
+"""The named agents: every system that is compared, each a composition of the same parts."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from rtrrl import cells, gradients, readouts
+from rtrrl.agents import PPO, RTRRL, Agent, ModelBased, Random
+from rtrrl.environments import World
+from rtrrl.errors import UnknownNameError
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """An agent as a function of the task, and what it is in one line."""
+
+    kind: type[Agent]
+    build: Callable[..., Agent]
+    description: str
+
+
+def _paper(description: str, **changes: Any) -> Preset:
+    return Preset(RTRRL, functools.partial(RTRRL.paper, **changes), description)
+
+
+def _default(description: str, **changes: Any) -> Preset:
+    return Preset(RTRRL, functools.partial(RTRRL.default, **changes), description)
+
+
+def _ppo(cell: cells.Recipe, name: str) -> Preset:
+    return Preset(
+        PPO, functools.partial(PPO.default, cell=cell), f"recurrent PPO by BPTT, on {name}"
+    )
+
+
+_DIAGONAL = gradients.DiagonalRTRL()
+
+PRESETS: dict[str, Preset] = {
+    "default": _default("the one to start with: RTU, exact diagonal RTRL, symmetric feedback"),
+    "paper": _paper("as published: CT-RNN, RFLO, random feedback, Adam, clipped gradient"),
+    "td-lambda": _paper(
+        "linear TD(λ): the paper's agent without memory",
+        cell=cells.MemorylessRecipe(),
+        rule=gradients.Immediate(),
+    ),
+    "reservoir": _paper("the paper's agent with a frozen recurrence", rule=gradients.Frozen()),
+    "rtrl": _paper("the paper's agent with exact dense RTRL", rule=gradients.RTRL()),
+    "snap1": _paper("the paper's agent with SnAp-1", rule=gradients.SnAp1()),
+    "uoro": _paper("the paper's agent with UORO, an unbiased estimate", rule=gradients.UORO()),
+    "lru": _paper("the paper's agent on an LRU, exact", cell=cells.LRURecipe(), rule=_DIAGONAL),
+    "rtu": _paper("the paper's agent on an RTU, exact", cell=cells.RTURecipe(), rule=_DIAGONAL),
+    "symmetric": _paper("the paper's agent without random feedback", feedback=readouts.Symmetric()),
+    "no-meta": _paper("the paper's agent, last action and reward hidden", meta_input=False),
+    "ppo": Preset(PPO, PPO.default, "recurrent PPO by BPTT, on GRU"),
+    "ppo-ctrnn": _ppo(cells.CTRNNRecipe(), "CT-RNN, as the paper's baseline"),
+    "ppo-lstm": _ppo(cells.LSTMRecipe(), "LSTM"),
+    "ppo-lru": _ppo(cells.LRURecipe(), "LRU"),
+    "ppo-rtu": _ppo(cells.RTURecipe(), "RTU"),
+    "model-based": Preset(
+        ModelBased,
+        ModelBased.default,
+        "learns a model of the world online and its policy by imagining in it",
+    ),
+    "random": Preset(Random, Random.uniform, "chance: what every score has to be compared with"),
+}
+"""By the names that the command line knows."""
+
+
+def preset(name: str, task: str | World, **changes: Any) -> Agent:
+    """The agent called `name` for a task. **Raises** `UnknownNameError` with the nearest names."""
+    if name not in PRESETS:
+        raise UnknownNameError("agent", name, PRESETS)
+    return PRESETS[name].build(task, **changes)

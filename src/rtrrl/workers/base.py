@@ -1,0 +1,85 @@
+"""What lives the seeds of a run."""
+
+import abc
+from types import TracebackType
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from rtrrl.plans import Plan
+from rtrrl.stream import Life
+from rtrrl.types import PyTree
+
+
+class Workers(abc.ABC):
+    """The seeds of a run in shards, one shard a worker."""
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+
+    @property
+    @abc.abstractmethod
+    def shards(self) -> list[slice]:
+        """Which of the seeds each shard holds."""
+
+    @abc.abstractmethod
+    def births(self) -> list[Life]:
+        """Every shard's seeds, newborn."""
+
+    @abc.abstractmethod
+    def advance(self, lives: list[Life], count: int) -> list[Life]:
+        """All seeds live `count` steps."""
+
+    @abc.abstractmethod
+    def evaluations(self, lives: list[Life], step: int) -> Float[np.ndarray, "seeds episodes"]:
+        """The returns of every seed's agent, frozen as it is at `step`."""
+
+    @abc.abstractmethod
+    def template(self, meta: dict[str, Any]) -> PyTree:
+        """The shapes of what `packed` gave, by the `meta` that it gave."""
+
+    @abc.abstractmethod
+    def packed(self, lives: list[Life]) -> tuple[PyTree, dict[str, Any]]:
+        """All that has to be kept to go on from here, and what tells its shapes."""
+
+    @abc.abstractmethod
+    def unpacked(self, kept: PyTree) -> list[Life]:
+        """The lives as they were packed, in worlds that are where they were."""
+
+    @abc.abstractmethod
+    def agents(self, kept: PyTree) -> PyTree:
+        """The agents' states among what was packed, with a leading axis over seeds."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Lets go of threads, processes and worlds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def joined(lives: list[Life]) -> Life:
+    """All shards' seeds along one axis."""
+    return jax.tree.map(
+        lambda *parts: jnp.concatenate(parts) if eqx.is_array(parts[0]) else parts[0], *lives
+    )
+
+
+def cleared(lives: list[Life]) -> list[Life]:
+    """With empty tallies."""
+    return [
+        eqx.tree_at(lambda life: life.tally, shard, jax.tree.map(jnp.zeros_like, shard.tally))
+        for shard in lives
+    ]
