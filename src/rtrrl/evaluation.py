@@ -72,6 +72,11 @@ def evaluate_all(
     )(agents, states, keys)
 
 
+def showing_key(seed: int) -> Key:
+    """The key of episodes that are played to be looked at: apart from every key of training."""
+    return jax.random.fold_in(jax.random.key(seed), 0xE7A1)
+
+
 @eqx.filter_jit
 def _evaluate(
     agent: Agent, state: Any, environment: Environment, key: Key, episodes: int, greedy: bool

@@ -16,6 +16,8 @@ COMMANDS = {
     "train": "rtrrl.cli.train",
     "eval": "rtrrl.cli.evaluate",
     "plot": "rtrrl.cli.plot",
+    "render": "rtrrl.cli.render",
+    "agents": "rtrrl.cli.agents",
     "tasks": "rtrrl.cli.tasks",
     "certify": "rtrrl.cli.certify",
 }
@@ -30,6 +32,8 @@ commands
   train TASK     train an agent; a run is a folder with scores, curve and checkpoint
   eval DIR       let the agents of a run play, without learning
   plot DIR...    draw learning curves, of one run or of several
+  render DIR     film one episode: the world, and what the agent expects of it
+  agents         list the named agents, a line each
   tasks          list the tasks: what is seen, what is done, what is hidden
   certify        measure how exact each cell's gradient is under each rule
 
@@ -42,8 +46,10 @@ examples
   rtrrl train MemoryChain-32
   rtrrl train CartPole-vel --agent paper --seeds 8 --out runs/paper
   rtrrl train CartPole-pos --cell gru --rule snap1 --agent.optimizer.learning-rate 3e-4
+  rtrrl train gymnasium/HalfCheetah-v5-pos --seeds 1
   rtrrl train --resume runs/paper
   rtrrl plot runs/paper runs/default --out comparison.svg
+  rtrrl render runs/paper --greedy --out episode.gif
 """
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +12,7 @@ from rich.table import Table
 from rtrrl import settings
 from rtrrl.cli.parsing import Parser, add_json, print_json, whole
 from rtrrl.errors import NonFiniteError
-from rtrrl.evaluation import evaluate_all
+from rtrrl.evaluation import evaluate_all, showing_key
 from rtrrl.plans import Plan
 from rtrrl.training import load_agents
 from rtrrl.types import PyTree
@@ -71,9 +70,7 @@ def _parser() -> Parser:
 def _returns(
     plan: Plan, states: PyTree, seed: int, episodes: int, greedy: bool
 ) -> Float[np.ndarray, "seeds episodes"]:
-    # apart from every key of training, whose seeds are as small as these
-    key = jax.random.fold_in(jax.random.key(seed), 0xE7A1)
-    keys = jnp.broadcast_to(key, (len(plan.seeds),))
+    keys = jnp.broadcast_to(showing_key(seed), (len(plan.seeds),))
     returns = evaluate_all(plan.agent, states, plan.environment, keys, episodes, greedy)
     return np.asarray(returns, float)
 

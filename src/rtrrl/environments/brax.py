@@ -109,12 +109,12 @@ class Brax(Environment):
     def reset(self, key: Key) -> tuple[Any, Float[Array, " observed"]]:
         """The state of the physics and first observation of a new episode."""
         with jax.enable_x64(False):
-            begun = _world(self.id, self.backend).reset(key)
+            begun = world_of_brax(self.id, self.backend).reset(key)
         return begun.pipeline_state, begun.obs
 
     def step(self, key: Key, state: Any, action: Float[Array, " actions"]) -> tuple[Any, TimeStep]:
         """One step, the real final observation included; the key is not used."""
-        world = _world(self.id, self.backend)
+        world = world_of_brax(self.id, self.backend)
         from brax.envs import State
 
         with jax.enable_x64(False):
@@ -130,7 +130,7 @@ class Brax(Environment):
 
 
 @functools.cache
-def _world(id: str, backend: str) -> Any:
+def world_of_brax(id: str, backend: str) -> Any:
     """Brax's world; kept here because it cannot be hashed."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # mujoco prints what it can do without

@@ -20,6 +20,7 @@ from rtrrl.plans import Plan
 from rtrrl.stream import Life, answered, begun, met
 from rtrrl.types import PyTree, TimeStep
 from rtrrl.workers.base import Workers
+from rtrrl.workers.packing import Packing
 
 
 class HostWorkers(Workers):
@@ -39,7 +40,9 @@ class HostWorkers(Workers):
         self._players = HostPlayers(plan.agent, plan.greedy)
         self._episodes = np.zeros(len(plan.seeds), np.int32)
         self._actions: list[list[np.ndarray]] = [[] for _ in plan.seeds]
-        self._structure = jax.tree.structure(self._shapes())
+        self._packing = Packing(self._shapes())
+        self._pack = jax.jit(lambda lives: (self._packing.pack(lives), lives.action))
+        self._unpack = jax.jit(self._packing.unpack)
         self._step = jax.jit(self._answered, donate_argnums=0)
         self._restart = jax.jit(self._begun, donate_argnums=0)
 
@@ -56,17 +59,18 @@ class HostWorkers(Workers):
 
     def advance(self, lives: list[Life], count: int) -> list[Life]:
         """World by world, agents all at once."""
-        leaves = jax.tree.leaves(lives[0])
-        action = np.asarray(lives[0].action)
+        vectors, action = self._pack(lives[0])
+        action = np.asarray(action)
         for _ in range(count):
             for record, each in zip(self._actions, action, strict=True):
                 record.append(each)
             seen = self._worlds.step(action)
-            leaves, action = self._step(leaves, *seen)
+            vectors, action = self._step(vectors, *seen)
             if seen.last.any():
-                leaves, action = self._restart(leaves, self._reset(seen.last), seen.last)
+                first = self._reset(seen.last)
+                vectors, action = self._restart(vectors, first, seen.last)
             action = np.asarray(action)
-        return [jax.tree.unflatten(self._structure, leaves)]
+        return [self._unpack(vectors)]
 
     def evaluations(self, lives: list[Life], step: int) -> Float[np.ndarray, "seeds episodes"]:
         """In worlds of their own."""
@@ -165,21 +169,21 @@ class HostWorkers(Workers):
             self._plan.agent, seeds, observations
         )
 
-    def _answered(self, leaves, *seen):
+    def _answered(self, vectors, *seen):
         def one(agent, life, *seen):
             return answered(agent, life, None, TimeStep(*seen))
 
-        return self._all(one, leaves, *seen)
+        return self._all(one, vectors, *seen)
 
-    def _begun(self, leaves, observations, last):
+    def _begun(self, vectors, observations, last):
         def one(agent, life, observation, last):
             return begun(agent, life, None, observation, last)
 
-        return self._all(one, leaves, observations, last)
+        return self._all(one, vectors, observations, last)
 
-    def _all(self, one, leaves, *arguments):
-        """Over all seeds; from leaves to leaves, as a compiled function takes a list fastest."""
-        lives = jax.tree.unflatten(self._structure, leaves)
+    def _all(self, one, vectors, *arguments):
+        """Over all seeds, from packed lives to packed lives and their actions."""
         axes = (eqx.if_array(0), 0, *(0 for _ in arguments))
+        lives = self._packing.unpack(vectors)
         lives = eqx.filter_vmap(one, in_axes=axes)(self._plan.agent, lives, *arguments)
-        return jax.tree.leaves(lives), lives.action
+        return self._packing.pack(lives), lives.action
