@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtrrl import cells, environments, gradients
-    from rtrrl.agents import RTRRL
+    from rtrrl.agents import PPO, RTRRL
     from rtrrl.certificates import certify
     from rtrrl.environments import make, tasks
     from rtrrl.evaluation import evaluate
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "PPO": "agents",
     "RTRRL": "agents",
     "Run": "results",
     "certify": "certificates",
@@ -34,6 +35,7 @@ _HOMES = {
 _ROOMS = ("agents", "cells", "environments", "gradients", "readouts", "traces", "updates")
 
 __all__ = [
+    "PPO",
     "RTRRL",
     "Run",
     "cells",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rtrrl.checkpoints import write_atomic
-from rtrrl.experiments import demo
+from rtrrl.experiments import demo, systems
 from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row, shown
 from rtrrl.plots import learning_curve
 from rtrrl.results import Run
@@ -54,15 +54,16 @@ def main() -> None:
     learning_curve([entry.run(demo.FOLDER) for entry in demo.ENTRIES], FIGURES / "demo.png")
     learning_curve([run for _, run in default], FIGURES / "default.png")
     learning_curve([run for _, run in paper + unclipped], FIGURES / "paper.png")
-    write_atomic(PAGE, page(default, paper, unclipped, bases).encode())
+    others = systems.sections(FOLDER)
+    write_atomic(PAGE, page(default, paper, unclipped, bases, others).encode())
     print(f"written: {PAGE} and {FIGURES}/")
 
 
 Done = Sequence[tuple[Entry, Run]]
 
 
-def page(default: Done, paper: Done, unclipped: Done, bases: Done) -> str:
-    """docs/results.md."""
+def page(default: Done, paper: Done, unclipped: Done, bases: Done, others: str) -> str:
+    """docs/results.md; `others` is what systems.py has to say."""
     versions = default[0][1].config["versions"]
     return f"""# What the agents learn
 
@@ -70,12 +71,12 @@ Made by `make learn` with rtrrl {versions["rtrrl"]}, jax {versions["jax"]}, Pyth
 {versions["python"]}; do not edit. A score is the mean return of 10 whole episodes of the frozen
 agent, its actions sampled. *best* is the highest of the 50 evaluations of a run, which is what the
 paper reports; *final* is the mean over the last tenth of them. Best and final are medians over the
-seeds, which are 0 … 7 everywhere. A best of noise flatters: compare with the rows of the random
-agent.
+seeds. Seeds are 0 … 7, and evaluations 50 of 10 episodes, unless it says otherwise. A best of noise
+flatters: compare with the rows of the random agent.
 
 ## The default agent keeps what it learns
 
-{_targets(default)}
+{systems.targets(default)}
 ![learning curves of the default agent](figures/default.png)
 
 ## The paper's agent, as published
@@ -93,26 +94,11 @@ The same agent without the clipping of the gradient's norm at 1:
 ## Chance: the random agent under the same protocol
 
 {markdown(COLUMNS, [row(*each) for each in bases])}
+{others}
 ## To repeat a row
 
-    {_commands([entry for entry, _ in [*default, *paper, *unclipped, *bases]])}
+    {_commands([*(entry for entry, _ in [*default, *paper, *unclipped, *bases]), *systems.ALL])}
 """
-
-
-def _targets(done: Done) -> str:
-    columns = (*COLUMNS, "final ≥ target", "target")
-    rows = []
-    for entry, run in done:
-        reached = int(np.sum(run.final >= entry.target))
-        met = "met" if reached >= entry.needed else "missed"
-        rows.append(
-            [
-                *row(entry, run),
-                f"{reached} of {len(entry.seeds)}, {met}",
-                f"≥ {entry.target} in ≥ {entry.needed}",
-            ]
-        )
-    return markdown(columns, rows)
 
 
 def _published(done: Done) -> str:
