@@ -93,7 +93,7 @@ def test_streams_share_weights_and_optimizer_and_nothing_else():
     assert one.parameters.critic.weight.shape == (1, 7)
 
 
-def test_a_run_of_many_streams_learns_resumes_and_counts_all_episodes(tmp_path):
+def test_a_run_of_many_streams_is_read_back_and_counts_all_episodes(tmp_path):
     asked = {"steps": 400, "seeds": 2, "evaluations": 2, "episodes": 2, "workers": 1}
     agent = dataclasses.replace(setting()[0], optimizer=RTRRL.default("TMaze-3").optimizer)
     run = rtrrl.train(agent, streams=4, out=tmp_path / "run", **asked)
@@ -103,6 +103,9 @@ def test_a_run_of_many_streams_learns_resumes_and_counts_all_episodes(tmp_path):
     assert run.states.parameters.critic.weight.shape == (2, 1, 7)
     plan, states, _ = rtrrl.load_agents(tmp_path / "run")
     assert plan.streams == 4
+    one = jax.tree.map(lambda leaf: leaf[0], states)
+    alone_again = jax.jit(plan.agent.step)(one, jnp.zeros(3), jnp.zeros(()), jnp.ones(()))
+    assert jnp.isfinite(alone_again[2].value), "what many streams learnt can go on with one"
     np.testing.assert_array_equal(
         states.parameters.critic.weight, run.states.parameters.critic.weight
     )

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment, HostEnvironment, World
@@ -70,6 +70,11 @@ def evaluate_all(
         lambda agent, state, key: evaluate(agent, state, environment, key, episodes, greedy),
         in_axes=(eqx.if_array(0), eqx.if_array(0), 0),
     )(agents, states, keys)
+
+
+def evaluation_key(seed: Int[Array, ""], age: Int[Array, ""] | int) -> Key:
+    """Of a seed's evaluation at a step: apart from every key of training, and new every time."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0x5EED), age)
 
 
 def showing_key(seed: int) -> Key:

@@ -67,4 +67,7 @@ def _replaced(module: Module, path: Sequence[str], value: eqx.Module, flag: str)
         value = _replaced(present, inner, value, flag)
     elif type(present) is type(value):
         return module
-    return dataclasses.replace(module, **{field: value})
+    try:
+        return dataclasses.replace(module, **{field: value})
+    except ValueError as error:
+        raise RtrrlError(f"{flag} does not apply: {error}") from error

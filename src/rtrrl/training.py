@@ -2,13 +2,10 @@
 
 import dataclasses
 import os
-import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,8 +13,9 @@ import numpy as np
 
 from rtrrl import checkpoints, runs, settings
 from rtrrl.agents import Agent
-from rtrrl.environments import World, make
+from rtrrl.environments import HostEnvironment, World, make
 from rtrrl.errors import NonFiniteError
+from rtrrl.interrupts import heard
 from rtrrl.plans import Plan, whole
 from rtrrl.presets import preset
 from rtrrl.progress import Progress
@@ -65,9 +63,10 @@ def train(
     """Trains an agent (the default one, given a task) from one stream per seed.
 
     Seeds, and any settings that are arrays with one entry per seed, run side by side, spread
-    over `workers` threads (default: the cores); where Python steps the world, each in a process of
-    its own if `workers` is above 1. With several `streams` each agent lives in as many copies of
-    the world at once and learns from the mean of what they teach; `steps` are those of each.
+    over `workers` threads (default: the cores). Where Python steps the world the default is 1; with
+    more, each seed's world is in a process of its own, and a script needs its main part inside
+    `if __name__ == "__main__":`. With several `streams` each agent lives in as many copies of the
+    world at once and learns from the mean of what they teach; `steps` are those of each.
 
     After every `steps/evaluations` steps each seed's frozen agent plays exactly `episodes` whole
     episodes; `run.best` is the highest of these scores, `run.final` the mean over the last tenth.
@@ -98,7 +97,9 @@ def train(
         greedy=greedy,
         patience=patience,
         streams=whole("streams", streams),
-        workers=workers or min(os.cpu_count() or 1, max(1, len(chosen))),
+        workers=_workers(environment, len(chosen))
+        if workers is None
+        else whole("workers", workers),
     )
     with workers_for(plan) as workers_:
         lives = workers_.births()  # first: what cannot be born leaves no folder
@@ -142,7 +143,7 @@ def _train(plan: Plan, folder: Path | None, state: _Progressing, shown: bool) ->
     stopped_by = Stop.ERROR
     try:
         with (
-            _interrupted() as interrupted,
+            heard() as interrupted,
             Progress(title, plan.steps, state.step, shown) as bar,
         ):
             stopped_by = _live_on(plan, folder, state, bar, interrupted)
@@ -154,9 +155,7 @@ def _train(plan: Plan, folder: Path | None, state: _Progressing, shown: bool) ->
             steps_per_second=state.lived * len(plan.seeds) * plan.streams / max(state.busy, 1e-9),
             stopped_by=stopped_by,
             folder=folder,
-            states=None
-            if stopped_by is Stop.ERROR
-            else state.workers.agents(state.workers.packed(state.lives)[0]),
+            states=None if stopped_by is Stop.ERROR else _agents(state),
         )
         runs.save_result(run)
     if folder is not None and state.rows:
@@ -176,7 +175,8 @@ def _live_on(
     _lived(plan, state, 0)
     state.busy = 0.0
     bar.begin()
-    size, saved, began = 256, time.perf_counter(), time.perf_counter()
+    size, saved = state.workers.first_slice, time.perf_counter()
+    began = time.perf_counter()
     while state.step < plan.steps:
         # patience first: a run that is resumed where its patience ended must not go on
         if _out_of_patience(plan, state.rows):
@@ -247,12 +247,14 @@ def _measured(plan: Plan, state: _Progressing, seconds: float) -> list[dict]:
 def _check_finite(plan: Plan, state: _Progressing) -> None:
     """Stops at NaN and infinity, with the seed, the step and the name of what broke."""
     broken = np.concatenate([np.asarray(lives.broken) for lives in state.lives])
-    broken = broken.reshape(len(plan.seeds), -1).max(axis=1)
+    broken = broken.reshape(len(plan.seeds), -1)  # of each stream; the first to break
+    broken = np.where(broken < 0, np.inf, broken).min(axis=1)
     for seed, step in zip(plan.seeds, broken, strict=True):
-        if step >= 0:
+        if step < np.inf:
             raise NonFiniteError(
                 f"{plan.environment.name} gave NaN or infinity as reward or observation at step "
-                f"{step} of seed {seed}: mend the environment; the last checkpoint is from before"
+                f"{step:.0f} of seed {seed}: mend the environment; the last checkpoint is from "
+                "before"
             )
     for part, lives in zip(state.workers.shards, state.lives, strict=True):
         for path, leaf in jax.tree_util.tree_leaves_with_path(lives.agent):
@@ -282,26 +284,14 @@ def _agents(state: _Progressing) -> PyTree:
     return state.workers.agents(kept)
 
 
+def _workers(environment: World, seeds: int) -> int:
+    """How many, unless told: a world on the host is seldom worth a process (decision 0008)."""
+    return (
+        1 if isinstance(environment, HostEnvironment) else min(os.cpu_count() or 1, max(1, seeds))
+    )
+
+
 def _save(folder: Path | None, state: _Progressing) -> None:
     if folder is not None:
         kept, meta = state.workers.packed(state.lives)
         checkpoints.save(folder / runs.CHECKPOINT, kept, {"step": state.step} | meta)
-
-
-@contextmanager
-def _interrupted() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def on_interrupt(*_: Any) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)

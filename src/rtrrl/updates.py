@@ -98,15 +98,26 @@ STREAMS = "streams"
 """The name of the axis along which the streams of one agent lie, where it has several."""
 
 
-class MeanOverStreams(OptaxUpdate):
-    """Another update, of the mean direction over all streams that share the parameters."""
+class MeanOverStreams(Update):
+    """Another update, of the mean direction over all streams that share the parameters.
+
+    Its state is the other's own, so that an agent of several streams can go on with one.
+    """
 
     update: OptaxUpdate
 
-    def transformation(self) -> optax.GradientTransformation:
-        """The mean, then the other."""
-        mean = optax.stateless(lambda updates, _: jax.lax.pmean(updates, STREAMS))
-        return optax.chain(mean, self.update.transformation())
+    def init(self, groups: Groups) -> PyTree:
+        """The other's."""
+        return self.update.init(groups)
+
+    def __call__(
+        self, state: PyTree, groups: Groups, delta: Scalar, traces: Groups, bonus: Groups
+    ) -> tuple[Groups, PyTree]:
+        """One step of the other, along the mean of δ e + bonus."""
+        ascent = jax.tree.map(lambda e, b: delta * e + b, traces, bonus)
+        mean = jax.lax.pmean(ascent, STREAMS)
+        nothing = jax.tree.map(jnp.zeros_like, mean)
+        return self.update(state, groups, jnp.ones_like(delta), mean, nothing)
 
 
 class PerGroup(OptaxUpdate):

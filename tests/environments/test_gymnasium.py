@@ -65,7 +65,6 @@ def mirror():
         del gymnasium.registry[name]
     from rtrrl.environments import gymnasium as adapter
 
-    adapter._built.cache_clear()
     adapter._spaces.cache_clear()
 
 
@@ -231,7 +230,7 @@ def test_positions_stay_where_velocities_are_pushed(id):
     [
         ("gymnasium/CartPol-v1", UnknownNameError, "did you mean CartPole-v1"),
         ("gymnasium/CartPole-v9", RtrrlError, "CartPole"),
-        ("gymnasium/CartPole-v1@9", RtrrlError, r"cannot keep \[9\].*entries 0 to 3"),
+        ("gymnasium/CartPole-v1@9", RtrrlError, "cannot keep 9 of .*entries 0 to 3"),
         ("gymnasium/CartPole-v1@x", RtrrlError, "expected entries after the @"),
         ("gymnasium/CartPole-v1@", RtrrlError, "expected entries after the @"),
         ("gymnasium/Blackjack-v1-pos", RtrrlError, "not known: keep them by index"),

@@ -24,7 +24,7 @@ from rtrrl.normalizers import (
     ReturnScaledRewards,
     RewardNormalizer,
 )
-from rtrrl.policies import Policy
+from rtrrl.policies import Gaussian, PlainScore, Policy
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
@@ -59,6 +59,8 @@ class PPO(ActorCritic):
     from. For some epochs it descends the loss of shuffled minibatches of whole sequences, by
     backpropagation through time inside each. Errors travel through the readouts' own weights.
     Any float may be an array with one entry per seed when it is trained.
+
+    **Raises** `ValueError` where a setting is out of its range or one that PPO has no use for.
     """
 
     task: str = eqx.field(static=True)
@@ -66,7 +68,7 @@ class PPO(ActorCritic):
     policy: Policy
     cell: cells.Recipe = cells.GRURecipe()
     feedback: readouts.Feedback = readouts.Symmetric()
-    """The only one that it knows."""
+    """The only one it knows."""
     optimizer: OptaxUpdate = Adam(learning_rate=3e-4, clip=0.5, epsilon=1e-5)
     observation_normalizer: ObservationNormalizer = RawObservations()
     reward_normalizer: RewardNormalizer = RawRewards()
@@ -99,8 +101,11 @@ class PPO(ActorCritic):
         check_parts(self)
         if not isinstance(self.feedback, readouts.Symmetric):
             raise ValueError(
-                f"feedback is {self.feedback}: PPO backpropagates through the readouts' own "
-                f"weights, which is Symmetric(); RTRRL knows others"
+                f"feedback is {self.feedback}: PPO backpropagates through the readouts' own weights"
+            )
+        if isinstance(self.policy, Gaussian) and self.policy.scoring != PlainScore():
+            raise ValueError(
+                "PPO differentiates probabilities itself: scoring must be PlainScore()"
             )
         for name in ("rollout", "sequence", "minibatches", "epochs"):
             if getattr(self, name) < 1:

@@ -243,5 +243,5 @@ class RTRRL(ActorCritic):
         return dataclasses.replace(self, optimizer=MeanOverStreams(self.optimizer))
 
     def shared(self, state: RTRRLState) -> tuple[Any, ...]:
-        """The weights and their optimizer."""
+        """The weights and their optimizer; what is normalised by is each stream's own."""
         return state.parameters, state.optimizer

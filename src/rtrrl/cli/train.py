@@ -23,6 +23,7 @@ from rtrrl.cli.parsing import Parser, add_json, whole
 from rtrrl.environments import World, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
 from rtrrl.plans import Plan
+from rtrrl.policies import Gaussian
 from rtrrl.presets import preset
 from rtrrl.results import Run, Stop
 
@@ -88,7 +89,7 @@ def _parser() -> Parser:
         ("episodes", 1, "episodes an evaluation (default: 10)"),
         ("patience", 1, "stop after as many evaluations without a new best (default: never)"),
         ("envs", 1, "copies of the world each agent lives in at once (default: 1)"),
-        ("workers", 1, "threads or, for a world on the host, processes (default: one a core)"),
+        ("workers", 1, "threads (default: one a core); on the host, 2 for a process a seed"),
     ):
         length.add_argument(f"--{name}", metavar="N", type=whole(least), help=text)
     length.add_argument("--greedy", action=switch, help="evaluate the most probable actions")
@@ -159,6 +160,9 @@ def _moved(agent: Agent, environment: World) -> Agent:
     """The same settings for another task."""
     there = preset("default", environment)
     fields = {name: getattr(there, name) for name in options.OF_THE_TASK if hasattr(agent, name)}
+    match getattr(agent, "policy", None), fields.get("policy"):
+        case Gaussian() as own, Gaussian(low=low, high=high):
+            fields["policy"] = dataclasses.replace(own, low=low, high=high)
     return dataclasses.replace(agent, **fields)
 
 

@@ -5,7 +5,7 @@ gymnasium is imported only when a world is built.
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from rtrrl.environments.gymnasium_actions import flat_actions
+from rtrrl.environments.gymnasium_making import built, constructor, in_one_line
 from rtrrl.environments.host import Answers, HostEnvironment, LiveWorlds
 from rtrrl.environments.spaces import Box, Space
-from rtrrl.errors import RtrrlError, UnknownNameError, UnsupportedSpaceError
+from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 
 _PARTS = {
     "CartPole": ((0, 2), (1, 3)),
@@ -28,6 +29,10 @@ _PARTS = {
     "InvertedDoublePendulum": ((0, 1, 2, 3, 4), (5, 6, 7)),
 }
 """Entries of the observation that are positions and velocities, where the world does not say."""
+
+
+RUNNING = "; mend the environment, then go on with --resume"
+GUARD = '; a script that asks for processes needs `if __name__ == "__main__":` around its main part'
 
 
 class Gymnasium(HostEnvironment):
@@ -52,8 +57,8 @@ class Gymnasium(HostEnvironment):
         size = _spaces(self.id, self.wrap)[0].size
         if self.keep is not None and (outside := [i for i in self.keep if not 0 <= i < size]):
             raise RtrrlError(
-                f"cannot keep {outside} of '{self.name}': its observation has entries 0 to "
-                f"{size - 1}"
+                f"cannot keep {outside[0]} of '{self.title or self.id}': its observation has "
+                f"entries 0 to {size - 1}"
             )
 
     @property
@@ -82,12 +87,15 @@ class GymnasiumWorlds(LiveWorlds):
     """Live copies of one Gymnasium world, as a vector environment without automatic reset."""
 
     def __init__(self, world: Gymnasium, copies: int, processes: bool, pictures: bool):
+        import gymnasium
         from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
         self._name, self._keep = world.name, world.keep
-        make = _maker(world.id, world.wrap, deaf=processes, pictures=pictures)
+        make = _maker(world.id, world.wrap, pictures)
         disabled = AutoresetMode.DISABLED
-        with _in_one_line(self._name):
+        if processes:
+            gymnasium.logger.min_level = 50  # nothing: what it says of errors, we do
+        with in_one_line(self._name, GUARD if processes else ""):
             if processes:
                 # not forked: JAX's threads would not be there to let go of their locks
                 self._worlds = AsyncVectorEnv(
@@ -101,13 +109,13 @@ class GymnasiumWorlds(LiveWorlds):
         self, seeds: Sequence[int], which: Bool[np.ndarray, " copies"]
     ) -> Float[np.ndarray, "copies observed"]:
         """New episodes in the worlds `which`."""
-        with _in_one_line(self._name):
+        with in_one_line(self._name, RUNNING):
             seen, _ = self._worlds.reset(seed=list(seeds), options={"reset_mask": which})
         return self._shown(seen)
 
     def step(self, actions: Shaped[np.ndarray, "copies ..."]) -> Answers:
         """`terminated` becomes discount 0; `truncated` alone keeps discount 1."""
-        with _in_one_line(self._name):
+        with in_one_line(self._name, RUNNING):
             seen, reward, terminated, truncated, _ = self._worlds.step(actions)
         return Answers(
             self._shown(seen),
@@ -119,7 +127,7 @@ class GymnasiumWorlds(LiveWorlds):
     def picture(self) -> Shaped[np.ndarray, "height width 3"]:
         """What gymnasium draws."""
         assert self._pictures, "opened without pictures"
-        with _in_one_line(self._name):
+        with in_one_line(self._name, RUNNING):
             pictures = self._worlds.render()
         assert pictures is not None
         return np.asarray(pictures[0])
@@ -138,8 +146,8 @@ def positions_and_velocities(id: str) -> tuple[tuple[int, ...], tuple[int, ...]]
 
     **Raises** `RtrrlError` where that is not known: entries are then kept by index.
     """
-    world = _built(id, None)
-    structure = getattr(world.unwrapped, "observation_structure", None)  # MuJoCo, from v5 on
+    with contextlib.closing(built(id)) as world:
+        structure = getattr(world.unwrapped, "observation_structure", None)  # MuJoCo, from v5 on
     base = id.rpartition("/")[2].rpartition("-v")[0]
     if structure:
         q, v = structure["qpos"], structure["qvel"]
@@ -152,18 +160,20 @@ def positions_and_velocities(id: str) -> tuple[tuple[int, ...], tuple[int, ...]]
     )
 
 
-def _maker(id: str, wrap: Callable | None, deaf: bool, pictures: bool) -> Callable[[], Any]:
-    """What builds one copy; a closure, so that a process need not import this package and JAX."""
-    to_space, translate = flat_actions(_built(id, wrap).action_space, id)
-
-    construct = _constructor(id, pictures)
+def _maker(id: str, wrap: Callable | None, pictures: bool) -> Callable[[], Any]:
+    """What builds one copy; a closure, so that a process need not import JAX to call it."""
+    with contextlib.closing(built(id, wrap)) as world:
+        to_space, translate = flat_actions(world.action_space, id)
+    construct = constructor(id, pictures)
 
     def make() -> Any:
+        import multiprocessing
         import signal
 
         from gymnasium.wrappers import FlattenObservation, TransformAction
 
-        if deaf:  # Ctrl-C is for the process that saves the run
+        # Ctrl-C is for the process that saves the run, in which one copy is made as well
+        if multiprocessing.parent_process() is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         world = construct()
         world = world if wrap is None else wrap(world)
@@ -172,81 +182,22 @@ def _maker(id: str, wrap: Callable | None, deaf: bool, pictures: bool) -> Callab
     return make
 
 
-def _constructor(id: str, pictures: bool = False) -> Callable[[], Any]:
-    """What calls `gymnasium.make`, without the warnings that a user can do nothing about."""
-
-    def construct() -> Any:
-        import importlib
-        import importlib.util
-        import warnings
-
-        import gymnasium
-
-        # not every world knows the option
-        how: Any = {"render_mode": "rgb_array"} if pictures else {}
-        make = functools.partial(gymnasium.make, id, disable_env_checker=True, **how)
-        spec = gymnasium.registry.get(id)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if "mujoco" not in str(spec and spec.entry_point):
-                return make()
-            if importlib.util.find_spec("mujoco") is None:
-                return make()  # which says so
-            # MuJoCo would write its warnings into a file in the working directory
-            mujoco: Any = importlib.import_module("mujoco")
-            handler = mujoco.get_mju_user_warning()
-            mujoco.set_mju_user_warning(lambda _: None)
-            try:
-                return make()
-            finally:
-                mujoco.set_mju_user_warning(handler)
-
-    return construct
-
-
-@functools.lru_cache(maxsize=64)
-def _built(id: str, wrap: Callable | None) -> Any:
-    """A copy to ask for its spaces."""
-    try:
-        import gymnasium
-    except ImportError:
-        raise RtrrlError("gymnasium is not installed: pip install 'rtrrl[gymnasium]'") from None
-    package, _, name = id.rpartition(":")
-    with _in_one_line(id):
-        try:
-            world = _constructor(id)()
-        except gymnasium.error.DeprecatedEnv as error:
-            raise RtrrlError(f"'{id}': {error}") from error
-        except gymnasium.error.UnregisteredEnv as error:
-            known = [
-                name
-                for name, spec in gymnasium.registry.items()
-                if str(spec.entry_point).startswith(package)
-            ]
-            raise UnknownNameError(f"{package or 'gymnasium'} world", name, known) from error
-        except gymnasium.error.DependencyNotInstalled as error:
-            raise RtrrlError(
-                f"'{id}' needs more than gymnasium: {error}; MuJoCo comes with "
-                f"pip install 'rtrrl[gymnasium]'"
-            ) from error
-        return world if wrap is None else wrap(world)
-
-
 @functools.lru_cache(maxsize=64)
 def _spaces(id: str, wrap: Callable | None) -> tuple[Box, Space]:
     from gymnasium import spaces
 
-    world = _built(id, wrap)
+    with contextlib.closing(built(id, wrap)) as world:
+        seen, done = world.observation_space, world.action_space
     try:
-        flat = spaces.flatten_space(world.observation_space)
+        flat = spaces.flatten_space(seen)
     except NotImplementedError:
         flat = None
     if not isinstance(flat, spaces.Box):
         raise UnsupportedSpaceError(
-            f"'{id}' shows {world.observation_space}, which has no fixed length: expected Box, "
+            f"'{id}' shows {seen}, which has no fixed length: expected Box, "
             f"Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
         )
-    to_space, _ = flat_actions(world.action_space, id)
+    to_space, _ = flat_actions(done, id)
     return Box.of(flat.low, flat.high, flat.shape), _ours(to_space)
 
 
@@ -260,18 +211,3 @@ def _ours(space: Any) -> Space:
     if isinstance(space, spaces.MultiDiscrete):
         return MultiDiscrete(tuple(int(n) for n in space.nvec))
     return Box.of(space.low, space.high, space.shape)
-
-
-@contextlib.contextmanager
-def _in_one_line(name: str) -> Iterator[None]:
-    """An environment's own error, named as such."""
-    try:
-        yield
-    except (RtrrlError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        said = f"{error}".strip().partition("\n")[0]
-        raise RtrrlError(
-            f"'{name}' raised {type(error).__name__}: {said or 'without a word'}; mend the "
-            f"environment, then go on with --resume"
-        ) from error

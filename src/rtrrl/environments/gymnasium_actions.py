@@ -40,12 +40,12 @@ def flat_actions(space: Any, name: str) -> tuple[Any, Callable[[Any], Any]]:
         form, bits = space.shape, int(np.prod(space.shape))
         return (
             spaces.MultiDiscrete([2] * bits),
-            lambda action: np.asarray(action, np.int8).reshape(form),
+            lambda action: np.array(action, np.int8).reshape(form),
         )
     if isinstance(space, spaces.Box):
         extent, number = space.shape, np.dtype(space.dtype).type
         flat = spaces.Box(space.low.ravel(), space.high.ravel(), dtype=number)
-        return flat, lambda action: np.asarray(action, number).reshape(extent)
+        return flat, lambda action: np.array(action, number).reshape(extent)
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return _joined(space, name)
     raise _unsupported(space, name)

@@ -12,7 +12,7 @@ from rtrrl import runs, settings
 from rtrrl.agents import Agent
 from rtrrl.parts import chosen
 from rtrrl.presets import preset
-from rtrrl.results import Run
+from rtrrl.results import Run, Stop
 from rtrrl.training import resume, train
 
 
@@ -59,7 +59,7 @@ class Entry:
     def folder(self, root: Path) -> Path:
         """Where its run lives."""
         changes = [f"{path}-{value}" for path, value in self.changes.items()]
-        changes += self.parts.values()
+        changes += [f"{flag}-{name}" for flag, name in self.parts.items()]
         return root / "-".join([self.task.replace("/", "-"), self.agent, *changes])
 
     def run(self, root: Path, progress: bool = True) -> Run:
@@ -81,7 +81,10 @@ class Entry:
             )
         elif not runs.load_run(folder).finished:
             resume(folder, progress=progress)
-        return runs.load_run(folder)
+        run = runs.load_run(folder)
+        if run.stopped_by is Stop.INTERRUPT:
+            raise KeyboardInterrupt(f"{folder} is kept and goes on when this is started again")
+        return run
 
     def _fits(self, folder: Path, agent: Agent) -> bool:
         """Whether what lies in `folder` is a run of this very entry."""

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -81,10 +82,13 @@ def _mp4(film: Film, fps: int) -> bytes:
     writer = FFMpegWriter(fps=fps, codec="h264", extra_args=["-pix_fmt", "yuv420p"])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        with writer.saving(figure, str(path), DPI):
-            for frame in itertools.chain([first], frames):
-                image.set_data(frame)
-                writer.grab_frame()
+        try:
+            with writer.saving(figure, str(path), DPI):
+                for frame in itertools.chain([first], frames):
+                    image.set_data(frame)
+                    writer.grab_frame()
+        except (subprocess.CalledProcessError, BrokenPipeError) as error:
+            raise RtrrlError("ffmpeg could not write the film: give a name in .gif") from error
         return path.read_bytes()
 
 

@@ -2,7 +2,7 @@
 
 import abc
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -17,6 +17,9 @@ from rtrrl.types import PyTree
 
 class Workers(abc.ABC):
     """The seeds of a run in shards, one shard a worker."""
+
+    first_slice: ClassVar[int] = 256
+    """How many steps to live before the first look up, when their cost is not known yet."""
 
     def __init__(self, plan: Plan):
         self._plan = plan

@@ -4,7 +4,7 @@ A world on the host cannot be written to a file. What can is the seed and the ac
 episode, from which it is played again where a run goes on.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from rtrrl.environments.host import HostEnvironment, LiveWorlds, episode_seed
 from rtrrl.environments.spaces import Box
 from rtrrl.errors import RtrrlError, RunFolderError
+from rtrrl.evaluation import evaluation_key
 from rtrrl.host_play import HostPlayers
 from rtrrl.plans import Plan
 from rtrrl.stream import Life, answered, begun, met
@@ -25,6 +26,8 @@ from rtrrl.workers.packing import Packing
 
 class HostWorkers(Workers):
     """Lives in step with worlds on the host."""
+
+    first_slice: ClassVar[int] = 1  # a robot's may take a tenth of a second each
 
     def __init__(self, plan: Plan):
         super().__init__(plan)
@@ -55,7 +58,7 @@ class HostWorkers(Workers):
         """Every seed at the start of its first episode."""
         seeds = jnp.array(self._plan.seeds, jnp.int32)
         everyone = np.ones(len(self._plan.seeds), bool)
-        return [jax.jit(self._born)(seeds, self._reset(everyone))]
+        return [self._compiled(jax.jit(self._born)(seeds, self._reset(everyone)))]
 
     def advance(self, lives: list[Life], count: int) -> list[Life]:
         """World by world, agents all at once."""
@@ -77,10 +80,7 @@ class HostWorkers(Workers):
         if self._arena is None:
             self._arena = self._environment.open(len(self._plan.seeds), self._in_processes)
         seeds = jnp.array(self._plan.seeds, jnp.int32)
-        # apart from every key of the training stream, and new at every evaluation
-        keys = jax.vmap(
-            lambda seed: jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0x5EED), step)
-        )(seeds)
+        keys = jax.vmap(lambda seed: evaluation_key(seed, step))(seeds)
         return self._players.play(lives[0].agent, self._arena, keys, self._plan.episodes)
 
     def template(self, meta: dict[str, Any]) -> PyTree:
@@ -125,13 +125,24 @@ class HostWorkers(Workers):
             if time < longest:
                 row = [each[max(0, at)] for each, at in zip(actions, ready, strict=True)]
                 over = self._worlds.step(np.stack(row)).last
-        return lives
+        return [self._compiled(lives[0])]
 
     def close(self) -> None:
         """Ends worlds and their processes."""
         for worlds in (self._open, self._arena):
             if worlds is not None:
                 worlds.close()
+
+    def _compiled(self, lives: Life) -> Life:
+        """The same lives, once what they are lived by is compiled, so that no clock counts that."""
+        space = self._environment.observation_space
+        assert isinstance(space, Box)
+        count = len(self._plan.seeds)
+        seen, number = np.zeros((count, space.size), np.float32), np.zeros(count, np.float32)
+        never = np.zeros(count, bool)
+        self._step(self._pack(lives)[0], seen, number, number, never)
+        self._restart(self._pack(lives)[0], seen, never)
+        return lives
 
     @property
     def _in_processes(self) -> bool:

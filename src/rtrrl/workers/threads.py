@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment
-from rtrrl.evaluation import evaluate
+from rtrrl.evaluation import evaluate, evaluation_key
 from rtrrl.plans import Plan
 from rtrrl.stream import Life, births, live, representative
 from rtrrl.types import PyTree
@@ -115,10 +115,8 @@ def _evaluate(
     environment, streams, episodes, greedy = how
 
     def one_seed(agent: Agent, life: Life, seed: Int[Array, ""]) -> Float[Array, "episodes"]:
-        # apart from every key of the training stream, and new at every evaluation
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0x5EED), age)
         state = representative(agent, life, streams)
-        return evaluate(agent, state, environment, key, episodes, greedy)
+        return evaluate(agent, state, environment, evaluation_key(seed, age), episodes, greedy)
 
     return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0, 0))(agents, lives, seeds)
 
