@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -14,8 +15,11 @@ import pytest
 import rtrrl
 from rtrrl import runs, settings
 from rtrrl.cli import COMMANDS, main
+from rtrrl.cli.train import _moved
 from rtrrl.environments import Environment, make
 from rtrrl.environments.wrappers import Wrapper
+from rtrrl.policies import GlobalSpread, VarianceScaledScore
+from rtrrl.presets import PRESETS, preset
 from rtrrl.types import TimeStep
 
 SHORT = ["--steps", "60", "--seeds", "2", "--evaluations", "3", "--episodes", "2", "--workers", "1"]
@@ -359,6 +363,44 @@ def test_tasks_lists_the_catalogue(capsys):
     assert main(["tasks"]) == 0
     text = capsys.readouterr().out
     assert all(row["name"] in text and row["example"] in text for row in rows)
+
+
+def test_a_config_brings_a_policys_parts_to_another_task():
+    agent = preset("default", "Pendulum")
+    wide = dataclasses.replace(agent.policy, spread=GlobalSpread(), scoring=VarianceScaledScore())
+    moved = _moved(dataclasses.replace(agent, policy=wide), make("MountainCarContinuous"))
+    assert moved.policy == dataclasses.replace(wide, low=(-1.0,), high=(1.0,))
+    discrete = _moved(agent, make("CartPole"))
+    assert discrete.policy == preset("default", "CartPole").policy
+
+
+def test_agents_lists_every_preset(capsys):
+    assert main(["agents", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == list(PRESETS)
+    assert main(["agents"]) == 0
+    assert all(name in capsys.readouterr().out for name in ["model-based"])
+
+
+def test_tasks_are_found_by_a_part_of_their_name(capsys):
+    assert main(["tasks", "repeatprev", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["backend"] for row in rows} == {"popgym"}
+    assert len(rows) == 4
+    assert "no task and no backend has 'nope'" in said(capsys, "tasks", "nope")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--agent", "ppo", "--feedback", "random"], "--feedback random does not apply"),
+        (["--spread", "global"], "--spread global does not apply: Categorical has no spread"),
+        (["--score", "nope"], "choose from plain, variance-scaled"),
+        (["--agent", "ppo", "--envs", "4"], "PPO learns from one stream at a time"),
+    ],
+)
+def test_a_part_that_does_not_fit_is_one_line(flags, message, capsys):
+    assert message in said(capsys, "train", "CartPole", *flags)
 
 
 def test_certify_measures_one_cell_and_rule(capsys):
