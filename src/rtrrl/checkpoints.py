@@ -172,7 +172,7 @@ def _array_codec(path: str, leaf: Any) -> _Codec:
 
 def _key_codec(path: str, leaf: Any) -> _Codec:
     data = _array_codec(path, jax.eval_shape(jax.random.key_data, leaf))
-    implementation = _key_implementation(leaf)
+    implementation = key_implementation(leaf)
     return _Codec(
         path,
         leaf,
@@ -183,7 +183,7 @@ def _key_codec(path: str, leaf: Any) -> _Codec:
     )
 
 
-def _key_implementation(leaf: Any) -> str:
+def key_implementation(leaf: Any) -> str:
     """The name of a key's generator, for a key that may be known by shape alone."""
     names = []
     jax.eval_shape(lambda key: names.append(str(jax.random.key_impl(key))), leaf)

@@ -65,8 +65,8 @@ class Agent(eqx.Module):
         )
 
     def shared(self, state: Any) -> tuple[Any, ...]:
-        """The parts of a state that all streams share."""
-        raise NotImplementedError
+        """The parts of a state that all streams share: none, unless the agent is `sharing`."""
+        return ()
 
 
 def check_parts(agent: Agent) -> None:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from rtrrl.checkpoints import key_implementation
 from rtrrl.types import PyTree
 
 
@@ -24,7 +25,7 @@ class Packing:
     def __init__(self, template: PyTree):
         leaves, self._structure = jax.tree.flatten(template)
         self._plain = [jax.eval_shape(_plain, leaf) for leaf in leaves]
-        self._keys = [_implementation(leaf) for leaf in leaves]
+        self._keys = [key_implementation(leaf) if _is_key(leaf) else None for leaf in leaves]
         kinds = [leaf.dtype for leaf in self._plain]
         self._members = {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in kinds}
 
@@ -51,13 +52,8 @@ class Packing:
 
 def _plain(leaf: Any) -> Array:
     """Keys as their numbers."""
-    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return jax.random.key_data(leaf) if is_key else leaf
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
-def _implementation(leaf: Any) -> str | None:
-    if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return None
-    names = []
-    jax.eval_shape(lambda key: names.append(str(jax.random.key_impl(key))), leaf)
-    return names[0]
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
