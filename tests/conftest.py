@@ -11,6 +11,7 @@ from collections.abc import Iterator
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")  # what is spread over devices has two to go to
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # the command turns it on
 
 import beartype.typing  # noqa: F401 - named in the hook below
 import jax

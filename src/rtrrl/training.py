@@ -22,7 +22,7 @@ from rtrrl.progress import Progress
 from rtrrl.results import Run, Stop
 from rtrrl.stream import Life
 from rtrrl.types import PyTree
-from rtrrl.workers import Workers, cleared, joined, workers_for
+from rtrrl.workers import Workers, cleared, workers_for
 
 SLICE_SECONDS = 0.5
 """How long the compiled loop runs before it looks up: for Ctrl-C, NaN and the progress bar."""
@@ -225,8 +225,8 @@ def _measured(plan: Plan, state: _Progressing, seconds: float) -> list[dict]:
             )
     # over all streams of a seed
     tally = jax.tree.map(
-        lambda leaf: np.asarray(leaf).reshape(len(plan.seeds), -1).sum(axis=1),
-        joined(state.lives).tally,
+        lambda *parts: np.concatenate(parts).reshape(len(plan.seeds), -1).sum(axis=1),
+        *(lives.tally for lives in state.lives),
     )
     state.lives = cleared(state.lives)
     with np.errstate(invalid="ignore", divide="ignore"):

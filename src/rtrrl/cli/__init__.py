@@ -4,6 +4,7 @@ Only what is asked for is imported: help and version must not wait for JAX, so t
 `rtrrl.errors` stand on the standard library alone.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -85,11 +86,22 @@ def _run(args: list[str]) -> int:
             print(f"rtrrl {__version__}")
             return 0
         case [name, *rest] if name in COMMANDS:
+            _settle()
             return importlib.import_module(COMMANDS[name]).run(rest)
         case [name, *_]:
             kind = "option" if name.startswith("-") else "command"
             raise UnknownNameError(kind, name, [*COMMANDS, "--help", "--version"])
     raise AssertionError("every list is empty or has a first item")
+
+
+def _settle() -> None:
+    """What must be said before JAX is imported."""
+    # XLA takes preferences of its own tuning for traits of the processor, and misses them aloud
+    # in every program that it reads from disk.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Imports and tracing make many objects that stay: to look among them for garbage as often as
+    # Python does by itself took half a second before the first step.
+    gc.set_threshold(100_000, 50, 50)
 
 
 def _failed(message: str, code: int) -> int:

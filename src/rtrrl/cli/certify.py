@@ -7,6 +7,7 @@ from rich.console import Console
 
 from rtrrl.cells import RECIPES
 from rtrrl.certificates import as_table, certify_all
+from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, print_json
 from rtrrl.errors import UnknownNameError
 from rtrrl.gradients import RULES
@@ -17,6 +18,7 @@ Named = TypeVar("Named")
 def run(args: Sequence[str]) -> int:
     """Measures the cells and rules that were asked for, else all."""
     given = _parser().parse(args)
+    reuse_programs()
     cells = _chosen("cell", given.cell, RECIPES)
     rules = _chosen("rule", given.rule, RULES)
     rows = []

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtrrl import settings
+from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, print_json, whole
 from rtrrl.errors import NonFiniteError
 from rtrrl.evaluation import evaluate_all, showing_key
@@ -21,6 +22,7 @@ from rtrrl.types import PyTree
 def run(args: Sequence[str]) -> int:
     """Mean and deviation of each seed's returns."""
     given = _parser().parse(args)
+    reuse_programs()
     plan, states, step = load_agents(given.dir)
     returns = _returns(plan, states, given.seed, given.episodes, given.greedy)
     if not np.isfinite(returns).all():

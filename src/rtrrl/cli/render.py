@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rtrrl import settings
+from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, print_json, whole
 from rtrrl.environments import Environment, HostEnvironment
 from rtrrl.errors import NonFiniteError, RtrrlError
@@ -31,6 +32,7 @@ LEAST_SECONDS = 6
 def run(args: Sequence[str]) -> int:
     """Plays, draws, and prints the film's path."""
     given = _parser().parse(args)
+    reuse_programs()
     path = Path(given.out) if given.out else Path(given.dir) / "episode.gif"
     plan, states, step = load_agents(given.dir)
     check_writable(path)

@@ -19,6 +19,7 @@ from rich.table import Table
 from rtrrl import runs, training
 from rtrrl.agents import Agent
 from rtrrl.cli import options
+from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, whole
 from rtrrl.environments import World, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
@@ -39,6 +40,7 @@ def run(args: Sequence[str]) -> int:
         return _help(parser, [token for token in plain if token not in ("-h", "--help")])
     example = lambda: options.option_names(preset("default", EXAMPLE))  # noqa: E731
     given = parser.parse(plain, more_options=example)
+    reuse_programs()
     if given.resume is not None:
         return _resume(given, nested)
     if given.task is None and given.config is None:

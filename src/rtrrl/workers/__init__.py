@@ -2,7 +2,7 @@
 
 from rtrrl.environments import HostEnvironment
 from rtrrl.plans import Plan
-from rtrrl.workers.base import Workers, cleared, joined
+from rtrrl.workers.base import Workers, cleared
 from rtrrl.workers.host import HostWorkers
 from rtrrl.workers.threads import ThreadWorkers
 
@@ -12,4 +12,4 @@ def workers_for(plan: Plan) -> Workers:
     return (HostWorkers if isinstance(plan.environment, HostEnvironment) else ThreadWorkers)(plan)
 
 
-__all__ = ["HostWorkers", "ThreadWorkers", "Workers", "cleared", "joined", "workers_for"]
+__all__ = ["HostWorkers", "ThreadWorkers", "Workers", "cleared", "workers_for"]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rtrrl.plans import Plan
-from rtrrl.stream import Life
+from rtrrl.stream import Life, Tally
 from rtrrl.types import PyTree
 
 
@@ -73,16 +73,14 @@ class Workers(abc.ABC):
         self.close()
 
 
-def joined(lives: list[Life]) -> Life:
-    """All shards' seeds along one axis."""
-    return jax.tree.map(
-        lambda *parts: jnp.concatenate(parts) if eqx.is_array(parts[0]) else parts[0], *lives
-    )
-
-
 def cleared(lives: list[Life]) -> list[Life]:
     """With empty tallies."""
+    tallies = _zeros([life.tally for life in lives])
     return [
-        eqx.tree_at(lambda life: life.tally, shard, jax.tree.map(jnp.zeros_like, shard.tally))
-        for shard in lives
+        eqx.tree_at(lambda life: life.tally, *pair) for pair in zip(lives, tallies, strict=True)
     ]
+
+
+@jax.jit
+def _zeros(tallies: list[Tally]) -> list[Tally]:
+    return jax.tree.map(jnp.zeros_like, tallies)

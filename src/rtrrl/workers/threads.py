@@ -18,7 +18,7 @@ from rtrrl.evaluation import evaluate, evaluation_key
 from rtrrl.plans import Plan
 from rtrrl.stream import Life, births, live, representative
 from rtrrl.types import PyTree
-from rtrrl.workers.base import Workers, joined
+from rtrrl.workers.base import Workers
 
 
 class ThreadWorkers(Workers):
@@ -29,10 +29,9 @@ class ThreadWorkers(Workers):
         assert isinstance(plan.environment, Environment)
         self._environment = plan.environment
         self._pool = ThreadPoolExecutor(plan.workers)
-        agent = plan.agent.sharing() if plan.streams > 1 else plan.agent
-        self._agents = [_shard(agent, part) for part in self.shards]
-        seeds = jnp.array(plan.seeds, jnp.int32)
-        self._seeds = [seeds[part] for part in self.shards]
+        self._agent = plan.agent.sharing() if plan.streams > 1 else plan.agent
+        self._agents = [_shard(self._agent, part) for part in self.shards]
+        self._seeds = [_numbers(plan.seeds[part]) for part in self.shards]
 
     @property
     def shards(self) -> list[slice]:
@@ -42,8 +41,9 @@ class ThreadWorkers(Workers):
 
     def births(self) -> list[Life]:
         """Every shard's seeds, newborn."""
-        how = self._environment, self._plan.streams
-        return [_born(how, *shard) for shard in zip(self._agents, self._seeds, strict=True)]
+        bounds = tuple((part.start, part.stop) for part in self.shards)
+        how = self._environment, self._plan.streams, bounds
+        return _born(how, self._agent, _numbers(self._plan.seeds))
 
     def advance(self, lives: list[Life], count: int) -> list[Life]:
         """The shards side by side."""
@@ -79,9 +79,7 @@ class ThreadWorkers(Workers):
 
     def agents(self, kept: PyTree) -> PyTree:
         """Of each seed's first stream."""
-        plan, lives = self._plan, joined(kept)
-        one_seed = lambda agent, life: representative(agent, life, plan.streams)  # noqa: E731
-        return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(plan.agent, lives)
+        return _representatives(self._plan.streams, self._plan.agent, kept)
 
     def close(self) -> None:
         """Ends the threads."""
@@ -89,13 +87,28 @@ class ThreadWorkers(Workers):
 
 
 @eqx.filter_jit
-def _born(how: tuple[Environment, int], agents: Agent, seeds: Int[Array, "seeds"]) -> Life:
-    environment, streams = how
+def _born(
+    how: tuple[Environment, int, tuple[tuple[int, int], ...]],
+    agents: Agent,
+    seeds: Int[Array, "seeds"],
+) -> list[Life]:
+    """All seeds in one program, which is traced and compiled once whatever the shards' sizes."""
+    environment, streams, bounds = how
 
     def one_seed(agent: Agent, seed: Int[Array, ""]) -> Life:
         return births(agent, environment, jax.random.key(seed), streams)
 
-    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, seeds)
+    lives = eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, seeds)
+    return [_shard(lives, slice(*part)) for part in bounds]
+
+
+@eqx.filter_jit
+def _representatives(streams: int, agents: Agent, shards: list[Life]) -> PyTree:
+    lives = jax.tree.map(
+        lambda *parts: jnp.concatenate(parts) if eqx.is_array(parts[0]) else parts[0], *shards
+    )
+    one_seed = lambda agent, life: representative(agent, life, streams)  # noqa: E731
+    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, lives)
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -121,5 +134,10 @@ def _evaluate(
     return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0, 0))(agents, lives, seeds)
 
 
-def _shard(agent: Agent, part: slice) -> Agent:
-    return jax.tree.map(lambda leaf: leaf[part] if eqx.is_array(leaf) else leaf, agent)
+def _shard(tree: PyTree, part: slice) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[part] if eqx.is_array(leaf) else leaf, tree)
+
+
+def _numbers(seeds: tuple[int, ...]) -> Int[Array, "seeds"]:
+    # by way of numpy, which need not compile a conversion
+    return jnp.array(np.array(seeds, np.int32))
