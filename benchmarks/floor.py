@@ -73,9 +73,9 @@ class Floor:
         """The agent's state in C's layout, before its first update."""
         theta, s = state.parameters, np.zeros(1, self._layout())
         s["theta"] = _flat(
-            theta.cell.weight, theta.cell.tau, theta.actor.weight, theta.critic.weight
+            theta.cell.weight.T, theta.cell.tau, theta.actor.weight, theta.critic.weight
         )
-        s["influence"] = _flat(state.influence.weight, state.influence.tau)
+        s["influence"] = _flat(state.influence.weight[0].T, state.influence.tau)
         s["feedback_actor"] = _flat(theta.actor.feedback.value)
         s["feedback_critic"] = _flat(theta.critic.feedback.value)
         s["h"] = _flat(state.now.h)

@@ -19,10 +19,10 @@ Learner = tuple[Array, ...]
 def learner(state: RTRRLState) -> tuple[Learner, Array]:
     """A new learner and its fixed feedback matrix, from a newborn agent."""
     cell, actor, critic = state.parameters.cell, state.parameters.actor, state.parameters.critic
-    C = jnp.concatenate([cell.weight.T, cell.tau[None]])
-    P = jnp.concatenate([state.influence.weight[:, 0].T, state.influence.tau.T])
+    C = jnp.concatenate([cell.weight, cell.tau[None]])
+    P = jnp.concatenate([state.influence.weight[0], state.influence.tau])
     R = jnp.concatenate([actor.weight, critic.weight])
-    h, zero = state.now.h[:, 0], jnp.zeros(())
+    h, zero = state.now.h[0], jnp.zeros(())
     y = R[:-1, :-1] @ h + R[:-1, -1]
     rest = [jnp.zeros_like(like) for like in (C, R, C, R, C, R)]
     return (C, R, P, *rest, h, y, state.value, zero), jnp.concatenate(

@@ -7,6 +7,8 @@ wait for JAX.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rtrrl.compiler import compile_loops_whole
+
 if TYPE_CHECKING:
     from rtrrl import cells, environments, gradients
     from rtrrl.agents import PPO, RTRRL
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from rtrrl.training import load_agents, resume, train
 
 __version__ = "0.1.0"
+
+compile_loops_whole()
 
 _HOMES = {
     "PPO": "agents",

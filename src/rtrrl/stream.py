@@ -87,6 +87,35 @@ def live(
     agent: Agent, environment: Environment, lives: Life, steps: Int[Array, ""], streams: int = 1
 ) -> Life:
     """`steps` steps of every seed; arrays among the agent's settings have one entry per seed."""
+    # a processor goes through one seed's life while all of it lies in the nearest cache, an
+    # accelerator needs all seeds at once to be busy
+    go = _in_turn if jax.default_backend() == "cpu" else _side_by_side
+    return go(agent, environment, lives, steps, streams)
+
+
+def _in_turn(
+    agent: Agent, environment: Environment, lives: Life, steps: Int[Array, ""], streams: int
+) -> Life:
+    """One seed after the other, each through all its steps."""
+    settings, recipe = eqx.partition(agent, eqx.is_array)
+    arrays, fixed = eqx.partition(lives, eqx.is_array)
+    seeds = jax.tree.leaves(arrays)[0].shape[0]
+
+    def one(i: Int[Array, ""], arrays: PyTree) -> PyTree:
+        # with an axis of length 1 left: XLA makes faster code of that than of none
+        alone = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i, 1)  # noqa: E731
+        own = eqx.combine(jax.tree.map(alone, settings), recipe)
+        life = eqx.combine(jax.tree.map(alone, arrays), fixed)
+        lived = eqx.filter(_side_by_side(own, environment, life, steps, streams), eqx.is_array)
+        return jax.tree.map(lambda leaf, new: leaf.at[i].set(new[0]), arrays, lived)
+
+    return eqx.combine(jax.lax.fori_loop(0, seeds, one, arrays), fixed)
+
+
+def _side_by_side(
+    agent: Agent, environment: Environment, lives: Life, steps: Int[Array, ""], streams: int
+) -> Life:
+    """All seeds in step."""
     one_step, restart = _step, _restart_if
     if streams > 1:
         one_step, restart = _stepping_streams, _restarting_streams

@@ -36,7 +36,7 @@ class Transition(eqx.Module):
 class Experience(eqx.Module):
     """Sequences to learn from."""
 
-    h: Float[Array, "sequences hidden k"]
+    h: Float[Array, "sequences k hidden"]
     """The state that each sequence starts from."""
     lived: Transition
     """Leading axes `[sequences, time]`."""
@@ -49,7 +49,7 @@ class Rollout(eqx.Module):
     """Room for `size` transitions, cut into sequences whose first states are kept."""
 
     transitions: Transition
-    h: Float[Array, "sequences hidden k"]
+    h: Float[Array, "sequences k hidden"]
     filled: Int[Array, ""]
     sequence: int = eqx.field(static=True)
 
@@ -72,7 +72,7 @@ class Rollout(eqx.Module):
         """Whether there is no room left."""
         return self.filled == len(self.transitions.begun)
 
-    def including(self, transition: Transition, h: Float[Array, "hidden k"]) -> "Rollout":
+    def including(self, transition: Transition, h: Float[Array, "k hidden"]) -> "Rollout":
         """With one more transition, whose x met the state h; not beyond `full`."""
         place, within = jnp.divmod(self.filled, self.sequence)
         starting = jnp.where(within == 0, place, len(self.h))  # beyond the end: dropped

@@ -15,7 +15,7 @@ class Moment(eqx.Module):
     """The agent's present: what it read, what it remembers, what it did."""
 
     x: Float[Array, "inputs"]
-    h: Float[Array, "hidden k"]
+    h: Float[Array, "k hidden"]
     y: Float[Array, "outputs"]
     """The actor's outputs, of which the action was drawn."""
     action: Action

@@ -12,19 +12,23 @@ from jaxtyping import Array, Float
 
 from rtrrl.types import Key, PyTree, parameters
 
-State = Float[Array, "hidden k"]
+State = Float[Array, "k hidden"]
 Unit = Float[Array, "k"]
 Input = Float[Array, "inputs"]
+
+UNITS = eqx.if_array(-1)
+"""The axis along which the arrays of a cell are mapped over its units."""
 
 
 class Cell(eqx.Module):
     """A recurrence h' = f(h, x) whose parameter rows each drive their own unit alone.
 
     A cell is written as the update of *one* unit. Every array of a cell has `hidden` as its
-    leading axis, and row i belongs to unit i. That is what lets the local gradient rules carry
-    one number per weight, and what a new cell has to respect.
+    last axis, and entry i along it belongs to unit i. That is what lets the local gradient rules
+    carry one number per weight, and what a new cell has to respect. Last, because a processor
+    then does the same to neighbouring numbers, whatever the number of inputs (decision 0012).
 
-    The state is `[hidden, k]`: k real components per unit.
+    The state is `[k, hidden]`: k real components per unit.
     """
 
     inputs: eqx.AbstractVar[int]
@@ -38,7 +42,7 @@ class Cell(eqx.Module):
 
     @abc.abstractmethod
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
-        """One Euler micro-step of one unit; `self` holds that unit's row of every array.
+        """One Euler micro-step of one unit; `self` holds that unit's part of every array.
 
         `own` is the unit's state as it leaks into itself, `h` the state as all units
         communicate it. The split is what distinguishes RFLO (own alone) from SnAp-1.
@@ -56,7 +60,8 @@ class Cell(eqx.Module):
 
     def micro_step(self, h: State, x: Input) -> State:
         """All units' micro-step."""
-        return eqx.filter_vmap(lambda row, own: row.unit(own, h, x))(self, h)
+        each = lambda unit, own: unit.unit(own, h, x)  # noqa: E731
+        return eqx.filter_vmap(each, in_axes=UNITS, out_axes=-1)(self, h)
 
     def __call__(self, h: State, x: Input) -> State:
         """h' = f(h, x)."""
@@ -64,7 +69,7 @@ class Cell(eqx.Module):
 
     def initial_state(self) -> State:
         """The state at the start of an episode: zeros."""
-        return jnp.zeros((self.hidden, self.components))
+        return jnp.zeros((self.components, self.hidden))
 
     @property
     def feature_size(self) -> int:
@@ -113,5 +118,6 @@ def recurrent_parameters(cell: Cell) -> PyTree:
 
 
 def lecun_normal(key: Key, shape: tuple[int, ...], fan_in: int) -> Float[Array, "..."]:
-    """Normal numbers of variance 1 / fan_in."""
-    return jax.random.normal(key, shape) / max(1, fan_in) ** 0.5
+    """Normal numbers of variance 1 / fan_in, drawn unit by unit: the last axis is `hidden`."""
+    numbers = jax.random.normal(key, (shape[-1], *shape[:-1])) / max(1, fan_in) ** 0.5
+    return jnp.moveaxis(numbers, 0, -1)

@@ -25,10 +25,10 @@ class CTRNN(LeakyCell):
     >>> import jax
     >>> cell = CTRNN(inputs=3, hidden=4, key=jax.random.key(0))
     >>> cell(cell.initial_state(), jax.numpy.ones(3)).shape
-    (4, 1)
+    (1, 4)
     """
 
-    weight: Float[Array, "hidden columns"]
+    weight: Float[Array, "columns hidden"]
     tau: Float[Array, "hidden"]
     mask: Mask
     inputs: int = eqx.field(static=True)
@@ -50,14 +50,14 @@ class CTRNN(LeakyCell):
         weight_key, tau_key, mask_key = jax.random.split(key, 3)
         self.inputs, self.hidden, self.dt, self.wiring = inputs, hidden, dt, wiring
         self.mask = wiring.mask(inputs, hidden, mask_key)
-        fan_in = self.mask[:, :-1].sum(axis=1, keepdims=True)
+        fan_in = self.mask[:-1].sum(axis=0)
         weight = lecun_normal(weight_key, self.mask.shape, 1) / jnp.sqrt(fan_in)
-        self.weight = jnp.where(self.mask, weight, 0.0).at[:, -1].set(0.0)
+        self.weight = jnp.where(self.mask, weight, 0.0).at[-1].set(0.0)
         self.tau = jax.random.uniform(tau_key, (hidden,), minval=1.0, maxval=5.0)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """own + (dt/τ)(−own + tanh(w · [x; h; 1]))."""
-        xi = jnp.concatenate([x, h[:, 0], jnp.ones(1, x.dtype)])
+        xi = jnp.concatenate([x, h[0], jnp.ones(1, x.dtype)])
         weight = self.weight if isinstance(self.wiring, FullyConnected) else self.weight * self.mask
         return own + self.dt / self.tau * (jnp.tanh(weight @ xi) - own)
 

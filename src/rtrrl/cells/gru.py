@@ -16,11 +16,11 @@ class GRU(Cell):
     """h' = z h + (1 − z) tanh(W x + b + r (U h + c)), gates z, r = σ(W [x; h; 1]).
 
     With the reset gate r applied after the product (Cho et al. 2014, as in cuDNN) each row of
-    weights drives one unit alone, which the usual form does not. `weight[:, g]` are the rows of
+    weights drives one unit alone, which the usual form does not. `weight[g]` are the columns of
     the update gate (0), the reset gate (1) and the candidate (2) over [x; h; 1].
     """
 
-    weight: Float[Array, "hidden 3 columns"]
+    weight: Float[Array, "3 columns hidden"]
     recurrent_bias: Float[Array, "hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
@@ -28,14 +28,14 @@ class GRU(Cell):
     def __init__(self, inputs: int, hidden: int, *, key: Key):
         self.inputs, self.hidden = inputs, hidden
         fan_in = inputs + hidden
-        weight = lecun_normal(key, (hidden, 3, fan_in + 1), fan_in)
-        self.weight = weight.at[..., -1].set(0.0)
+        weight = lecun_normal(key, (3, fan_in + 1, hidden), fan_in)
+        self.weight = weight.at[:, -1].set(0.0)
         self.recurrent_bias = jnp.zeros(hidden)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """z own + (1 − z) candidate."""
-        from_input = jnp.concatenate([x, jnp.zeros_like(h[:, 0]), jnp.ones(1, x.dtype)])
-        from_state = jnp.concatenate([jnp.zeros_like(x), h[:, 0], jnp.zeros(1, x.dtype)])
+        from_input = jnp.concatenate([x, jnp.zeros_like(h[0]), jnp.ones(1, x.dtype)])
+        from_state = jnp.concatenate([jnp.zeros_like(x), h[0], jnp.zeros(1, x.dtype)])
         driven, communicated = self.weight @ from_input, self.weight @ from_state
         z, r = jax.nn.sigmoid(driven[:2] + communicated[:2])
         candidate = jnp.tanh(driven[2] + r * (communicated[2] + self.recurrent_bias))

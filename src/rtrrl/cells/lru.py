@@ -27,9 +27,9 @@ class LRU(Cell):
     nu: Float[Array, "hidden"]
     theta_log: Float[Array, "hidden"]
     gamma_log: Float[Array, "hidden"]
-    weight: Float[Array, "hidden 2 inputs"]
-    readout: Float[Array, "hidden hidden 2"]
-    skip: Float[Array, "hidden inputs"]
+    weight: Float[Array, "2 inputs hidden"]
+    readout: Float[Array, "2 units hidden"]
+    skip: Float[Array, "inputs hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
 
@@ -50,9 +50,9 @@ class LRU(Cell):
         self.nu = retention.nu(keys[0], hidden)
         self.theta_log = initial_theta_log(keys[1], hidden, max_phase)
         self.gamma_log = 0.5 * jnp.log(1 - jnp.exp(-2 * jnp.exp(self.nu)))
-        self.weight = lecun_normal(keys[2], (hidden, 2, inputs), 2 * inputs)
-        self.readout = lecun_normal(keys[3], (hidden, hidden, 2), hidden)
-        self.skip = lecun_normal(keys[4], (hidden, inputs), inputs)
+        self.weight = lecun_normal(keys[2], (2, inputs, hidden), 2 * inputs)
+        self.readout = lecun_normal(keys[3], (2, hidden, hidden), hidden)
+        self.skip = lecun_normal(keys[4], (inputs, hidden), inputs)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """Λ own + e^γ b x, on real pairs."""
@@ -72,8 +72,8 @@ class LRU(Cell):
 
     def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
         """Re(C h) + D x."""
-        y = self.readout[..., 0] @ h[:, 0] - self.readout[..., 1] @ h[:, 1]
-        return y if x is None else y + self.skip @ x
+        y = h[0] @ self.readout[0] - h[1] @ self.readout[1]
+        return y if x is None else y + x @ self.skip
 
     def project(self) -> Self:
         """|Λ| ≤ 0.9999."""

@@ -18,11 +18,11 @@ class LSTM(Cell):
         i, f, o = σ(W [x; h; 1]),   g = tanh(W [x; h; 1])
 
     The state of a unit is (h, c). Units read each other's h, c is a unit's own, and the features
-    are h. `weight[:, g]` are the rows of the input gate (0), the forget gate (1), the candidate
+    are h. `weight[g]` are the columns of the input gate (0), the forget gate (1), the candidate
     (2) and the output gate (3) over [x; h; 1]; the forget gate's bias starts at 1.
     """
 
-    weight: Float[Array, "hidden 4 columns"]
+    weight: Float[Array, "4 columns hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
 
@@ -31,12 +31,12 @@ class LSTM(Cell):
     def __init__(self, inputs: int, hidden: int, *, key: Key):
         self.inputs, self.hidden = inputs, hidden
         fan_in = inputs + hidden
-        weight = lecun_normal(key, (hidden, 4, fan_in + 1), fan_in)
-        self.weight = weight.at[..., -1].set(jnp.array([0.0, 1.0, 0.0, 0.0]))
+        weight = lecun_normal(key, (4, fan_in + 1, hidden), fan_in)
+        self.weight = weight.at[:, -1].set(jnp.array([[0.0], [1.0], [0.0], [0.0]]))
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """(o tanh c', c') with c' = f c + i g."""
-        driven = self.weight @ jnp.concatenate([x, h[:, 0], jnp.ones(1, x.dtype)])
+        driven = self.weight @ jnp.concatenate([x, h[0], jnp.ones(1, x.dtype)])
         i, f, o = jax.nn.sigmoid(driven[jnp.array([0, 1, 3])])
         c = f * own[1] + i * jnp.tanh(driven[2])
         return jnp.stack([o * jnp.tanh(c), c])
@@ -49,7 +49,7 @@ class LSTM(Cell):
     def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
         """The h of every unit, without its c."""
         del x
-        return h[:, 0]
+        return h[0]
 
 
 class LSTMRecipe(Recipe):

@@ -17,13 +17,13 @@ class Memoryless(Cell):
     With it the agent is the paper's linear TD(λ) baseline.
     """
 
-    weight: Float[Array, "hidden columns"]
+    weight: Float[Array, "columns hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
 
     def __init__(self, inputs: int, hidden: int, *, key: Key):
         self.inputs, self.hidden = inputs, hidden
-        self.weight = lecun_normal(key, (hidden, inputs + 1), inputs).at[:, -1].set(0.0)
+        self.weight = lecun_normal(key, (inputs + 1, hidden), inputs).at[-1].set(0.0)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """w · [x; 1]."""

@@ -25,7 +25,7 @@ class RTU(Cell):
 
     nu: Float[Array, "hidden"]
     theta_log: Float[Array, "hidden"]
-    weight: Float[Array, "hidden 2 inputs"]
+    weight: Float[Array, "2 inputs hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
 
@@ -44,7 +44,7 @@ class RTU(Cell):
         key_nu, key_theta, key_weight = jax.random.split(key, 3)
         self.nu = retention.nu(key_nu, hidden)
         self.theta_log = initial_theta_log(key_theta, hidden, max_phase)
-        self.weight = lecun_normal(key_weight, (hidden, 2, inputs), 2 * inputs)
+        self.weight = lecun_normal(key_weight, (2, inputs, hidden), 2 * inputs)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """Λ own + √(1 − r²) b x, on real pairs."""

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool
 
 from rtrrl.types import Key
 
-Mask = Bool[Array, "hidden columns"]
+Mask = Bool[Array, "columns hidden"]
 
 
 class Wiring(eqx.Module):
@@ -17,7 +17,7 @@ class Wiring(eqx.Module):
 
     @abc.abstractmethod
     def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
-        """True where a weight exists. The bias column is always present."""
+        """True where a weight exists. The bias, the last row, is always present."""
 
 
 class FullyConnected(Wiring):
@@ -26,7 +26,7 @@ class FullyConnected(Wiring):
     def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
         """All true."""
         del key
-        return jnp.ones((hidden, inputs + hidden + 1), bool)
+        return jnp.ones((inputs + hidden + 1, hidden), bool)
 
 
 class SparseRandom(Wiring):
@@ -51,7 +51,7 @@ class Diagonal(Wiring):
     """Every unit reads the input and itself, no other unit: diagonal RTRL is exact."""
 
     def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
-        """[1 | I | 1]."""
+        """[1 | I | 1], transposed."""
         del key
         return _with_bias(
             jnp.concatenate([jnp.ones((hidden, inputs), bool), jnp.eye(hidden, dtype=bool)], 1)
@@ -94,4 +94,4 @@ def _check_density(density: float) -> None:
 
 
 def _with_bias(mask: Bool[Array, "hidden sources"]) -> Mask:
-    return jnp.concatenate([mask, jnp.ones((mask.shape[0], 1), bool)], axis=1)
+    return jnp.concatenate([mask, jnp.ones((mask.shape[0], 1), bool)], axis=1).T

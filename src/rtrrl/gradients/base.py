@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.cells import Cell, recurrent_parameters
-from rtrrl.cells.base import Input, State
+from rtrrl.cells.base import UNITS, Input, State
 from rtrrl.types import Key, PyTree
 
 Influence = Any
@@ -48,10 +48,10 @@ class UnitJacobians(eqx.Module):
 
     h: State
     """h'."""
-    leak: Float[Array, "hidden k k"]
+    leak: Float[Array, "k k hidden"]
     """∂h'ᵢ/∂ownᵢ, at fixed communication."""
     immediate: PyTree
-    """∂h'ᵢ/∂θᵢ at fixed h, each leaf `[hidden, k, *row]`."""
+    """∂h'ᵢ/∂θᵢ at fixed h, each leaf `[k, *row, hidden]`."""
 
 
 def unit_jacobians(cell: Cell, h: State, x: Input) -> UnitJacobians:
@@ -69,19 +69,21 @@ def unit_jacobians(cell: Cell, h: State, x: Input) -> UnitJacobians:
         return new, new
 
     differentiate = jax.jacrev(unit, argnums=(0, 1), has_aux=True)
-    (immediate, leak), new = eqx.filter_vmap(differentiate)(learnt, h, rest)
+    (immediate, leak), new = eqx.filter_vmap(differentiate, in_axes=UNITS, out_axes=-1)(
+        learnt, h, rest
+    )
     return UnitJacobians(new, leak, immediate)
 
 
-def communication_jacobian(cell: Cell, h: State, x: Input) -> Float[Array, "hidden k hidden k"]:
+def communication_jacobian(cell: Cell, h: State, x: Input) -> Float[Array, "k hidden k hidden"]:
     """∂h'ᵢ/∂hⱼ as the units communicate it, without the leak."""
-    differentiate = jax.jacrev(lambda row, own, h: row.unit(own, h, x), argnums=2)
-    return eqx.filter_vmap(differentiate, in_axes=(eqx.if_array(0), 0, None))(cell, h, h)
+    differentiate = jax.jacrev(lambda unit, own, h: unit.unit(own, h, x), argnums=2)
+    return eqx.filter_vmap(differentiate, in_axes=(UNITS, -1, None), out_axes=1)(cell, h, h)
 
 
 def zero_influence(cell: Cell) -> PyTree:
-    """One number per recurrent weight and state component: zeros `[hidden, k, *row]`."""
+    """One number per recurrent weight and state component: zeros `[k, *row, hidden]`."""
     return jax.tree.map(
-        lambda leaf: jnp.zeros((cell.hidden, cell.components, *leaf.shape[1:]), leaf.dtype),
+        lambda leaf: jnp.zeros((cell.components, *leaf.shape), leaf.dtype),
         recurrent_parameters(cell),
     )

@@ -29,7 +29,7 @@ class LocalRule(GradientRule):
     """The recursion that the local rules share."""
 
     @abc.abstractmethod
-    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "h k k"]:
+    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
         """Dᵢ, what the rule keeps of ∂h'ᵢ/∂hᵢ."""
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
@@ -51,20 +51,18 @@ class LocalRule(GradientRule):
 
     def pullback(self, cell: Cell, influence: PyTree, h_bar: State) -> PyTree:
         """θ̄ᵢ = Σₐ h̄ᵢₐ Pᵢₐ."""
-        del cell
-        components = range(h_bar.shape[1])
-        return jax.tree.map(
-            lambda P: sum(_expand(h_bar[:, a], P[:, a]) * P[:, a] for a in components), influence
-        )
+        components = range(cell.components)
+        return jax.tree.map(lambda P: sum(h_bar[a] * P[a] for a in components), influence)
 
 
 class SnAp1(LocalRule):
     """SnAp-1 (Menick et al. 2021): the unit's own block of the Jacobian, self-weight included."""
 
-    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "h k k"]:
+    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
         """∂h'ᵢ/∂hᵢ whole."""
         own = jnp.arange(cell.hidden)
-        return unit.leak + communication_jacobian(cell, h, x)[own, :, own]
+        communicated = communication_jacobian(cell, h, x)[:, own, :, own]
+        return unit.leak + jnp.moveaxis(communicated, 0, -1)
 
 
 class DiagonalRTRL(LocalRule):
@@ -83,12 +81,12 @@ class DiagonalRTRL(LocalRule):
             )
         return super().init(cell, key)
 
-    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "h k k"]:
+    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
         """∂h'ᵢ/∂hᵢ, of all units at once: moving one component of every unit mixes nothing."""
         del unit
         step = lambda h: cell.micro_step(h, x)  # noqa: E731
-        column = lambda e: jax.jvp(step, (h,), (jnp.broadcast_to(e, h.shape),))[1]  # noqa: E731
-        return jax.vmap(column, out_axes=2)(jnp.eye(cell.components, dtype=h.dtype))
+        column = lambda e: jax.jvp(step, (h,), (jnp.broadcast_to(e[:, None], h.shape),))[1]  # noqa: E731
+        return jax.vmap(column, out_axes=1)(jnp.eye(cell.components, dtype=h.dtype))
 
 
 class RFLO(LocalRule):
@@ -106,7 +104,7 @@ class RFLO(LocalRule):
             )
         return super().init(cell, key)
 
-    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "h k k"]:
+    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
         """The leak."""
         del cell, h, x
         return unit.leak
@@ -119,17 +117,17 @@ class Immediate(LocalRule):
         """Each step starts from no influence."""
         return super().step(cell, jax.tree.map(jnp.zeros_like, influence), h, x)
 
-    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "h k k"]:
+    def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
         """The leak, from one micro-step to the next."""
         del cell, h, x
         return unit.leak
 
 
-def _apply(block: Float[Array, "h k k"], P: Float[Array, "h k *row"]) -> Float[Array, "h k *row"]:
+def _apply(block: Float[Array, "k k h"], P: Float[Array, "k *row h"]) -> Float[Array, "k *row h"]:
     # k is 1 or 2: written out, XLA makes one vectorised loop of it, of a reduction it does not
-    terms = [_expand(block[:, :, b], P) * P[:, b, None] for b in range(block.shape[-1])]
+    terms = [_over_rows(block[:, b], P) * P[b] for b in range(block.shape[1])]
     return functools.reduce(jnp.add, terms)
 
 
-def _expand(left: Float[Array, "..."], like: Float[Array, "..."]) -> Float[Array, "..."]:
-    return jnp.expand_dims(left, tuple(range(left.ndim, like.ndim)))
+def _over_rows(left: Float[Array, "k h"], P: Float[Array, "k *row h"]) -> Float[Array, "..."]:
+    return jnp.expand_dims(left, tuple(range(1, P.ndim - 1)))

@@ -12,14 +12,14 @@ from rtrrl.types import Key, PyTree
 class RTRL(GradientRule):
     """J' = (∂h'/∂h) J + ∂h'/∂θ, dense (Williams & Zipser 1989; RTRRL §2).
 
-    Each leaf of the influence is `[hidden, k, *parameter]`: O(n³) memory, O(n⁴) work a step.
+    Each leaf of the influence is `[k, hidden, *parameter]`: O(n³) memory, O(n⁴) work a step.
     """
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
         """Zeros."""
         del key
         return jax.tree.map(
-            lambda leaf: jnp.zeros((cell.hidden, cell.components, *leaf.shape), leaf.dtype),
+            lambda leaf: jnp.zeros((cell.components, cell.hidden, *leaf.shape), leaf.dtype),
             recurrent_parameters(cell),
         )
 
@@ -30,11 +30,14 @@ class RTRL(GradientRule):
         def micro_step(_, carry):
             h, influence = carry
             unit = unit_jacobians(cell, h, x)
-            jacobian = communication_jacobian(cell, h, x).at[own, :, own].add(unit.leak)
+            jacobian = communication_jacobian(cell, h, x)
+            jacobian = jacobian.at[:, own, :, own].add(jnp.moveaxis(unit.leak, -1, 0))
             carried = jax.tree.map(lambda J: jnp.tensordot(jacobian, J, axes=2), influence)
-            # a parameter row acts at once on its own unit alone
+            # a unit's parameters act at once on that unit alone
             return unit.h, jax.tree.map(
-                lambda J, now: J.at[own, :, own].add(now), carried, unit.immediate
+                lambda J, now: J.at[:, own, ..., own].add(jnp.moveaxis(now, -1, 0)),
+                carried,
+                unit.immediate,
             )
 
         return jax.lax.fori_loop(0, cell.micro_steps, micro_step, (h, influence))

@@ -14,7 +14,7 @@ from rtrrl.types import Key, PyTree
 class Window(eqx.Module):
     """The last steps as they were lived, oldest first."""
 
-    h: Float[Array, "window hidden k"]
+    h: Float[Array, "window k hidden"]
     x: Float[Array, "window inputs"]
     length: Int[Array, ""]
     """How many of them belong to this episode."""
@@ -36,7 +36,7 @@ class TBPTT(GradientRule):
     def init(self, cell: Cell, key: Key | None = None) -> Window:
         """An empty window."""
         del key
-        h = jnp.zeros((self.window, cell.hidden, cell.components))
+        h = jnp.zeros((self.window, cell.components, cell.hidden))
         return Window(h, jnp.zeros((self.window, cell.inputs)), jnp.zeros((), jnp.int32))
 
     def step(self, cell: Cell, influence: Window, h: State, x: Input) -> tuple[State, Window]:
