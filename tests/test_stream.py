@@ -1,5 +1,6 @@
 """The loop between an agent and its world, by hand on worlds that are known whole."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +10,10 @@ from jaxtyping import Array
 from rtrrl import RTRRL
 from rtrrl.agents import Agent, Info
 from rtrrl.cells import MemorylessRecipe
-from rtrrl.environments import Box, Discrete, Environment
+from rtrrl.environments import Box, Discrete, Environment, make
 from rtrrl.gradients import Immediate
 from rtrrl.normalizers import RawRewards
-from rtrrl.stream import birth, live
+from rtrrl.stream import _in_turn, _side_by_side, birth, live
 from rtrrl.types import TimeStep
 from rtrrl.updates import Adam
 
@@ -122,7 +123,7 @@ def test_truncation_bootstraps_from_the_final_observation_and_a_terminal_does_no
     theta = born.agent.parameters
 
     def value(observation: float) -> float:
-        features = np.asarray(theta.cell.weight) @ [observation, 1.0]
+        features = [observation, 1.0] @ np.asarray(theta.cell.weight)
         return float(np.asarray(theta.critic.weight)[0] @ [*features, 1.0])
 
     v = [value(observation) for observation in OBSERVATIONS]
@@ -136,6 +137,49 @@ def test_truncation_bootstraps_from_the_final_observation_and_a_terminal_does_no
     # the next episode has begun: the value is that of its first observation
     np.testing.assert_allclose(life.agent.value, v[0], rtol=1e-5)
     np.testing.assert_array_equal(life.agent.now.x, [OBSERVATIONS[0]])
+
+
+def several(seeds: int):
+    """A task in which episodes end at different times, and agents that differ in their γ."""
+    world = make("CartPole-vel")
+    agent = RTRRL.default(world, discount=jnp.linspace(0.9, 0.99, seeds))
+    keys = jax.random.split(jax.random.key(1), seeds)
+    with_key = eqx.filter_vmap(birth, in_axes=(eqx.if_array(0), None, 0))
+    return agent, world, with_key(agent, world, keys)
+
+
+def go(run, agent, world, lives, steps: int = 200):
+    """`run` compiled, and what is left of the lives that is not static."""
+    return eqx.filter(eqx.filter_jit(run)(agent, world, lives, jnp.array(steps), 1), eqx.is_array)
+
+
+def one_of(tree, i: int):
+    return jax.tree.map(lambda leaf: leaf[i : i + 1] if eqx.is_array(leaf) else leaf, tree)
+
+
+def test_a_life_is_the_same_to_the_bit_however_many_others_there_are():
+    agent, world, lives = several(3)
+    together = go(live, agent, world, lives)
+    assert (together.tally.episodes > 1).all()
+    for i in range(3):
+        alone = go(live, one_of(agent, i), world, one_of(lives, i))
+        for mine, ours in zip(
+            jax.tree.leaves(alone), jax.tree.leaves(one_of(together, i)), strict=True
+        ):
+            assert jnp.array_equal(mine, ours)
+
+
+def test_seeds_side_by_side_live_as_in_turn():
+    agent, world, lives = several(3)
+    in_turn, abreast = (go(run, agent, world, lives, 40) for run in (_in_turn, _side_by_side))
+    assert (in_turn.tally.episodes > 0).any()
+    # in other programs, other roundings; a step or an episode amiss would show
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b), in_turn.steps, abreast.steps)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
+        in_turn.agent.parameters,
+        abreast.agent.parameters,
+    )
 
 
 class Spoilt(Script):

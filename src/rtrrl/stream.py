@@ -107,7 +107,8 @@ def _in_turn(
         own = eqx.combine(jax.tree.map(alone, settings), recipe)
         life = eqx.combine(jax.tree.map(alone, arrays), fixed)
         lived = eqx.filter(_side_by_side(own, environment, life, steps, streams), eqx.is_array)
-        return jax.tree.map(lambda leaf, new: leaf.at[i].set(new[0]), arrays, lived)
+        put = lambda leaf, new: jax.lax.dynamic_update_slice_in_dim(leaf, new, i, 0)  # noqa: E731
+        return jax.tree.map(put, arrays, lived)
 
     return eqx.combine(jax.lax.fori_loop(0, seeds, one, arrays), fixed)
 
