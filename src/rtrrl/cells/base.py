@@ -21,7 +21,7 @@ UNITS = eqx.if_array(-1)
 
 
 class Cell(eqx.Module):
-    """A recurrence h' = f(h, x) whose parameter rows each drive their own unit alone.
+    """A recurrence h' = f(h, x) of units whose parameters each drive their own unit alone.
 
     A cell is written as the update of *one* unit. Every array of a cell has `hidden` as its
     last axis, and entry i along it belongs to unit i. That is what lets the local gradient rules

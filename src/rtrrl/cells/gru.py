@@ -15,8 +15,8 @@ from rtrrl.types import Key
 class GRU(Cell):
     """h' = z h + (1 − z) tanh(W x + b + r (U h + c)), gates z, r = σ(W [x; h; 1]).
 
-    With the reset gate r applied after the product (Cho et al. 2014, as in cuDNN) each row of
-    weights drives one unit alone, which the usual form does not. `weight[g]` are the columns of
+    With the reset gate r applied after the product (Cho et al. 2014, as in cuDNN) each
+    weight drives one unit alone, which the usual form does not. `weight[g]` are the columns of
     the update gate (0), the reset gate (1) and the candidate (2) over [x; h; 1].
     """
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
 from rtrrl.cells.retentions import Retention, UniformRing, bounded
+from rtrrl.cells.trigonometry import cos_sin
 from rtrrl.types import Key
 
 
@@ -99,9 +100,8 @@ class NonlinearRTURecipe(RTURecipe):
 
 def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
     """Λ h on a real pair: a rotation by e^ϑ, shrunk by r."""
-    theta = jnp.exp(theta_log)
-    cos, sin = r * jnp.cos(theta), r * jnp.sin(theta)
-    return jnp.stack([cos * own[0] - sin * own[1], sin * own[0] + cos * own[1]])
+    cos, sin = cos_sin(jnp.exp(theta_log))
+    return r * jnp.stack([cos * own[0] - sin * own[1], sin * own[0] + cos * own[1]])
 
 
 def initial_theta_log(key: Key, hidden: int, max_phase: float) -> Float[Array, "hidden"]:
