@@ -23,7 +23,7 @@ class Transposed(RTRL):
     """RTRL as some published code has it: the pullback contracts a wrong axis."""
 
     def pullback(self, cell, influence, h_bar):
-        return super().pullback(cell, influence, h_bar[::-1])
+        return super().pullback(cell, influence, h_bar[:, ::-1])
 
 
 class Forgetful(RTRL):

@@ -56,7 +56,7 @@ def live(agent, steps):
     """
     agent, rng, lived, states = arrays(agent), np.random.default_rng(1), [], []
     state, action = begin(agent, agent.init(jax.random.key(0)), jnp.asarray(rng.normal(size=2)))
-    h, begun = np.zeros((3, 2)), True
+    h, begun = np.zeros((2, 3)), True
     for t in range(steps):
         theta, now = state.parameters, state.now
         observation, reward = rng.normal(size=2), rng.normal()
@@ -83,7 +83,7 @@ def live(agent, steps):
         states.append(state)
         if t in ENDS:
             state, action = begin(agent, state, jnp.asarray(rng.normal(size=2)))
-            h, begun = np.zeros((3, 2)), True
+            h, begun = np.zeros((2, 3)), True
     return states, lived
 
 

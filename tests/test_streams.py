@@ -84,12 +84,12 @@ def test_streams_share_weights_and_optimizer_and_nothing_else():
     agent, world = setting()
     lives = births(agent.sharing(), world, jax.random.key(0), STREAMS)
     assert lives.agent.parameters.critic.weight.shape == (1, 7)
-    assert lives.agent.now.h.shape == (STREAMS, 3, 2)
+    assert lives.agent.now.h.shape == (STREAMS, 2, 3)
     assert lives.agent.traces.critic.weight.shape == (STREAMS, 1, 7)
     keys = np.asarray(jax.random.key_data(lives.key))
     assert len({tuple(key) for key in keys.tolist()}) == STREAMS
     one = representative(agent.sharing(), lives, STREAMS)
-    assert one.now.h.shape == (3, 2)
+    assert one.now.h.shape == (2, 3)
     assert one.parameters.critic.weight.shape == (1, 7)
 
 

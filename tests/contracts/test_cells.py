@@ -50,7 +50,7 @@ def test_recipe_builds_its_cell(cell_name):
 def test_state_and_features_have_the_promised_shapes(cell_name):
     model = cell(cell_name)
     h = model.initial_state()
-    assert h.shape == (HIDDEN, model.components)
+    assert h.shape == (model.components, HIDDEN)
     assert not h.any()
     new = STEP(model, h, X)
     assert (new.shape, new.dtype) == (h.shape, h.dtype)
@@ -59,29 +59,29 @@ def test_state_and_features_have_the_promised_shapes(cell_name):
 
 
 @each_cell
-def test_every_array_has_one_row_per_unit(cell_name):
+def test_every_array_has_its_units_last(cell_name):
     for leaf in jax.tree.leaves(eqx.filter(cell(cell_name), eqx.is_array)):
-        assert leaf.shape[0] == HIDDEN
+        assert leaf.shape[-1] == HIDDEN
 
 
 @each_cell
-def test_a_row_of_parameters_drives_its_own_unit_alone(cell_name):
+def test_a_unit_s_parameters_drive_that_unit_alone(cell_name):
     """What the local rules stand on."""
     model = cell(cell_name)
-    h = jax.random.normal(jax.random.key(3), (HIDDEN, model.components))
+    h = jax.random.normal(jax.random.key(3), (model.components, HIDDEN))
     learnt = recurrent_parameters(model)
-    one_row = jax.tree.map(lambda leaf: leaf.at[1].add(0.1), learnt)
+    one_unit = jax.tree.map(lambda leaf: leaf.at[..., 1].add(0.1), learnt)
     micro_step = quick_jit(lambda cell: cell.micro_step(h, X))
-    moved = micro_step(model) != micro_step(eqx.combine(one_row, model))
-    assert moved[1].any()
-    assert not moved[jnp.array([0, 2, 3])].any()
+    moved = micro_step(model) != micro_step(eqx.combine(one_unit, model))
+    assert moved[:, 1].any()
+    assert not moved[:, jnp.array([0, 2, 3])].any()
 
 
 @each_cell
 def test_features_read_feedforward_parameters_alone(cell_name):
     """Whatever a rule carries must not have an immediate part in the features as well."""
     model = cell(cell_name)
-    h = jax.random.normal(jax.random.key(3), (HIDDEN, model.components))
+    h = jax.random.normal(jax.random.key(3), (model.components, HIDDEN))
 
     def total(learnt):
         return eqx.combine(learnt, model).features(h, X).sum()
@@ -127,8 +127,8 @@ def test_gradient_reaches_every_parameter(cell_name):
     gradient = quick_jit(jax.grad(loss))(parameters(model))
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert jnp.isfinite(leaf).all(), path
-        rows = np.asarray(leaf).reshape(HIDDEN, -1)
-        assert rows.any(axis=1).all(), f"{path}: a unit's row has no gradient"
+        units = np.asarray(leaf).reshape(-1, HIDDEN)
+        assert units.any(axis=0).all(), f"{path}: a unit has no gradient"
 
 
 @each_cell
@@ -144,10 +144,10 @@ def test_projection_is_idempotent_and_leaves_a_newborn_cell_alone(cell_name):
 @each_cell
 def test_diagonal_says_whether_units_read_each_other(cell_name):
     model = cell(cell_name)
-    h = jax.random.normal(jax.random.key(3), (HIDDEN, model.components))
+    h = jax.random.normal(jax.random.key(3), (model.components, HIDDEN))
     jacobian = np.asarray(quick_jit(jax.jacrev(lambda h: model(h, X)))(h))
     other = ~np.eye(HIDDEN, dtype=bool)
-    assert model.diagonal == (not jacobian.transpose(0, 2, 1, 3)[other].any())
+    assert model.diagonal == (not jacobian.transpose(1, 3, 0, 2)[other].any())
 
 
 @each_cell
@@ -155,13 +155,13 @@ def test_a_leaks_rate_does_not_depend_on_state_or_input(cell_name):
     model = cell(cell_name)
     if not isinstance(model, LeakyCell):
         pytest.skip("no leak")
-    row = jax.tree.map(lambda leaf: leaf[0], model)
+    first = jax.tree.map(lambda leaf: leaf[..., 0], model)
 
     @quick_jit
     def leak(own, h, x):
-        return jax.jacrev(row.unit)(own, h, x)
+        return jax.jacrev(first.unit)(own, h, x)
 
-    h = jax.random.normal(jax.random.key(3), (HIDDEN, 1))
+    h = jax.random.normal(jax.random.key(3), (1, HIDDEN))
     np.testing.assert_allclose(
         leak(jnp.ones(1), h, X), leak(-2 * jnp.ones(1), 3 * h, -X), rtol=1e-6
     )
@@ -217,31 +217,31 @@ def test_settings_at_the_ends_of_their_ranges_are_fine():
 def test_wirings_draw_what_they_promise():
     key, inputs, hidden = jax.random.key(0), 5, 16
     diagonal = np.asarray(Diagonal().mask(inputs, hidden, key))
-    assert diagonal[:, :inputs].all()
-    np.testing.assert_array_equal(diagonal[:, inputs:-1], np.eye(hidden))
+    assert diagonal[:inputs].all()
+    np.testing.assert_array_equal(diagonal[inputs:-1], np.eye(hidden))
     sparse = np.asarray(SparseRandom(0.3).mask(inputs, hidden, key))
-    assert 0.2 < sparse[:, :-1].mean() < 0.4
-    assert sparse[:, -1].all()
+    assert 0.2 < sparse[:-1].mean() < 0.4
+    assert sparse[-1].all()
     none = np.asarray(SparseRandom(1e-9).mask(inputs, hidden, key))
-    assert (none[:, :-1].sum(axis=1) == 1).all(), "every unit keeps one input"
+    assert (none[:-1].sum(axis=0) == 1).all(), "every unit keeps one input"
 
 
 def test_ncp_layers_reach_only_the_next():
     mask = np.asarray(NCP(1.0).mask(3, 16, jax.random.key(0)))
     inter, command, motor = slice(0, 8), slice(8, 12), slice(12, 16)
-    assert mask[inter, :3].all()
-    assert not mask[command, :3].any()
-    assert not mask[motor, :3].any()
-    reached = mask[:, 3:-1]
+    assert mask[:3, inter].all()
+    assert not mask[:3, command].any()
+    assert not mask[:3, motor].any()
+    reached = mask[3:-1]
     expected = np.zeros((16, 16), bool)
-    expected[command, inter] = expected[motor, command] = expected[command, command] = True
+    expected[inter, command] = expected[command, motor] = expected[command, command] = True
     np.testing.assert_array_equal(reached, expected)
 
 
 def test_an_lstm_is_its_equations():
     """Gate by gate in NumPy; the readouts see h alone, the units each other's h alone."""
     model = LSTM(INPUTS, HIDDEN, key=jax.random.key(0))
-    W_i, W_f, W_g, W_o = np.asarray(model.weight).transpose(1, 0, 2)
+    W_i, W_f, W_g, W_o = np.asarray(model.weight).transpose(0, 2, 1)
     np.testing.assert_array_equal(W_f[:, -1], 1.0)
     assert not any(W[:, -1].any() for W in (W_i, W_g, W_o))
     sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
@@ -251,5 +251,5 @@ def test_an_lstm_is_its_equations():
         c = sigmoid(W_f @ xi) * c + sigmoid(W_i @ xi) * np.tanh(W_g @ xi)
         h = sigmoid(W_o @ xi) * np.tanh(c)
         state = STEP(model, state, jnp.array(x))
-        np.testing.assert_allclose(state, np.stack([h, c], axis=1), rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(model.features(state), state[:, 0])
+        np.testing.assert_allclose(state, np.stack([h, c]), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(model.features(state), state[0])

@@ -104,7 +104,7 @@ def test_critics_updates_sum_to_the_lambda_return(end_discount):
     v = np.array([state.value for state in states])
     reward = np.array([info.td_error for info in infos]) - gamma * v[1:] + v[:-1]
     G = lambda_returns(*map(jnp.asarray, (reward, gamma, v[1:])), 0.8)
-    features = np.array([[*state.now.h[:, 0], 1.0] for state in states[:-1]])
+    features = np.array([[*state.now.h[0], 1.0] for state in states[:-1]])
     np.testing.assert_allclose(backward[0], (G - v[:-1]) @ features, rtol=1e-10)
 
 
@@ -171,7 +171,7 @@ def test_td_lambda_is_rtrrl_without_memory():
     states, _ = live(agent, agent.init(jax.random.key(0)), 3)
     for before, after in itertools.pairwise(states):
         assert isinstance(before.parameters.cell, Memoryless)
-        features = [*before.now.h[:, 0], 1.0]
+        features = [*before.now.h[0], 1.0]
         np.testing.assert_allclose(after.traces.critic.weight[0], features, rtol=1e-12)
 
 
@@ -185,9 +185,7 @@ def test_frozen_agent_lives_as_one_that_does_not_learn(greedy):
     plays, shown = live(frozen, play)
     assert_same(jax.tree.map(np.asarray, eqx.filter(frozen, eqx.is_inexact_array)), kept, 0.0)
     if greedy:
-        modes = [
-            frozen.agent.policy.mode(state.parameters.actor(play.now.h[:, 0])) for play in plays
-        ]
+        modes = [frozen.agent.policy.mode(state.parameters.actor(play.now.h[0])) for play in plays]
         assert [int(play.now.action) for play in plays] == [int(mode) for mode in modes]
         return
     states, infos = live(still, state)

@@ -66,7 +66,7 @@ def agent_with(s):
 
 def learnt(groups):
     return {
-        "W": groups.cell.weight,
+        "W": groups.cell.weight.T,
         "tau": groups.cell.tau,
         "W_A": groups.actor.weight,
         "W_C": groups.critic.weight,

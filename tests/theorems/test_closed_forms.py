@@ -36,7 +36,7 @@ def pulled_back(cell, rule, xs, h_bar):
 def sequence(components):
     keys = jax.random.split(jax.random.key(3))
     xs = jax.random.normal(keys[0], (STEPS, INPUTS))
-    return np.asarray(xs), np.asarray(jax.random.normal(keys[1], (HIDDEN, components)))
+    return np.asarray(xs), np.asarray(jax.random.normal(keys[1], (components, HIDDEN)))
 
 
 @pytest.mark.parametrize("dt", [1.0, 0.25])
@@ -45,7 +45,7 @@ def test_rflo_is_its_closed_form(dt):
     cell = CTRNN(INPUTS, HIDDEN, key=jax.random.key(0), dt=dt)
     xs, h_bar = sequence(1)
     h_end, gradients = pulled_back(cell, RFLO(), xs, jnp.asarray(h_bar))
-    W, tau = np.asarray(cell.weight), np.asarray(cell.tau)
+    W, tau = np.asarray(cell.weight).T, np.asarray(cell.tau)
     h, J_W, J_tau = np.zeros(HIDDEN), np.zeros_like(W), np.zeros(HIDDEN)
     for x, gradient in zip(xs, gradients, strict=True):
         for _ in range(round(1 / dt)):
@@ -54,16 +54,16 @@ def test_rflo_is_its_closed_form(dt):
             J_W = (1 - dt / tau)[:, None] * J_W + (dt / tau * (1 - phi**2))[:, None] * xi
             J_tau = (1 - dt / tau) * J_tau + dt / tau**2 * (h - phi)
             h = h + dt / tau * (phi - h)
-        np.testing.assert_allclose(gradient.weight, h_bar * J_W, rtol=1e-11)
-        np.testing.assert_allclose(gradient.tau, h_bar[:, 0] * J_tau, rtol=1e-11)
-    np.testing.assert_allclose(h_end[:, 0], h, rtol=1e-12)
+        np.testing.assert_allclose(gradient.weight, (h_bar.T * J_W).T, rtol=1e-11)
+        np.testing.assert_allclose(gradient.tau, h_bar[0] * J_tau, rtol=1e-11)
+    np.testing.assert_allclose(h_end[0], h, rtol=1e-12)
 
 
 def complex_sensitivities(cell, xs):
     """h and ∂h/∂(ν, ϑ, B_re, B_im, γ) after every step, complex, one unit a row."""
     r, phase = np.exp(-np.exp(cell.nu)), np.exp(cell.theta_log)
     Lambda = (r * np.exp(1j * phase))[:, None]
-    B = np.asarray(cell.weight[:, 0] + 1j * cell.weight[:, 1])
+    B = np.asarray(cell.weight[0] + 1j * cell.weight[1]).T
     linear = not isinstance(cell, NonlinearRTU)
     free = isinstance(cell, LRU)
     g = np.exp(cell.gamma_log) if free else np.sqrt(1 - r**2)
@@ -92,18 +92,18 @@ def test_complex_cells_follow_their_recursion_and_finite_differences(kind):
     cell = kind(INPUTS, HIDDEN, key=jax.random.key(1))
     xs, h_bar = sequence(2)
     h_end, gradients = pulled_back(cell, DiagonalRTRL(), xs, jnp.asarray(h_bar))
-    real, imaginary = h_bar[:, :1], h_bar[:, 1:]
+    real, imaginary = h_bar.T[:, :1], h_bar.T[:, 1:]
     sensitivities = list(complex_sensitivities(cell, xs))
     for (_, S), gradient in zip(sensitivities, gradients, strict=True):
         bar = {name: real * s.real + imaginary * s.imag for name, s in S.items()}
         np.testing.assert_allclose(gradient.nu, bar["nu"][:, 0], rtol=1e-10)
         np.testing.assert_allclose(gradient.theta_log, bar["theta"][:, 0], rtol=1e-10)
-        np.testing.assert_allclose(gradient.weight[:, 0], bar["B_re"], rtol=1e-10)
-        np.testing.assert_allclose(gradient.weight[:, 1], bar["B_im"], rtol=1e-10)
+        np.testing.assert_allclose(gradient.weight[0], bar["B_re"].T, rtol=1e-10)
+        np.testing.assert_allclose(gradient.weight[1], bar["B_im"].T, rtol=1e-10)
         if kind is LRU:
             np.testing.assert_allclose(gradient.gamma_log, bar["gamma"][:, 0], rtol=1e-10)
     end, _ = sensitivities[-1]
-    np.testing.assert_allclose(h_end[:, 0] + 1j * h_end[:, 1], end[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(h_end[0] + 1j * h_end[1], end[:, 0], rtol=1e-12)
 
     @quick_jit
     def objective(moved):

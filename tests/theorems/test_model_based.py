@@ -63,7 +63,7 @@ def random_model():
     cell = RTURecipe(hidden=3)(inputs, jax.random.key(0))
     critic, actor = (Symmetric().readout(6, n, 1.0, jax.random.key(n)) for n in (1, ACTIONS))
     rng = np.random.default_rng(0)
-    start = Situation(jnp.asarray(rng.normal(size=(3, 2))), jnp.asarray(rng.normal(size=inputs)))
+    start = Situation(jnp.asarray(rng.normal(size=(2, 3))), jnp.asarray(rng.normal(size=inputs)))
     return WorldModel(cell, Expectations(critic, heads(6))), actor, start
 
 
@@ -184,11 +184,11 @@ def number_world() -> tuple[WorldModel, Situation]:
     """
     size = 1 + ACTIONS + 1
     cell = Memoryless(size, size, key=jax.random.key(0))
-    cell = eqx.tree_at(lambda cell: cell.weight, cell, jnp.eye(size, size + 1))
+    cell = eqx.tree_at(lambda cell: cell.weight, cell, jnp.eye(size + 1, size))
     weight = jnp.zeros((ACTIONS, 3, size + 1)).at[:, 2, -1].set(1e3)
     weight = weight.at[0, 1, -1].set(0.1).at[1, 0, -1].set(1.0).at[1, 1, 0].set(1.0)
     critic = Symmetric().readout(size, 1, 0.0, jax.random.key(0))
-    start = Situation(jnp.zeros((size, 1)), jnp.zeros(size))
+    start = Situation(jnp.zeros((1, size)), jnp.zeros(size))
     return WorldModel(cell, Expectations(critic, Heads(weight))), start
 
 

@@ -34,7 +34,7 @@ def minibatch(agent: PPO, cell) -> Experience:
     else:
         action = draw(TIME, 2)
     return Experience(
-        h=draw(cell.hidden, cell.components),
+        h=draw(cell.components, cell.hidden),
         lived=Transition(
             x=draw(TIME, cell.inputs),
             begun=jnp.asarray(begun),
