@@ -13,10 +13,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint learn bench clean
+.PHONY: help install demo test lint learn bench performance clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED)  ## make the virtual environment; repeated only when the dependencies change
 
@@ -42,8 +42,14 @@ lint: $(INSTALLED)  ## style, types and the direction of imports
 learn: $(INSTALLED)  ## the learning targets, written into docs/results.md
 	$(BIN)/python -m rtrrl.experiments.learning
 
-bench: $(INSTALLED)  ## microseconds per learning step, beside a C loop of the same work
-	$(BIN)/python benchmarks/step.py
+bench: $(INSTALLED)  ## the speed targets, each beside its floor timed in the same run
+	$(BIN)/python benchmarks/targets.py
+
+performance: $(INSTALLED)  ## targets and scaling study, written into docs/performance.md
+	$(BIN)/python benchmarks/targets.py --json docs/performance/targets.json
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/report.py
 
 clean:  ## remove environments, caches and builds; runs stay
 	rm -rf .venv .venv-* build dist src/*.egg-info

@@ -81,7 +81,8 @@ static void adam(Agent *s, const float *ascent, int from, int to, float rate, fl
 
 static void step(Agent *s, const float *observation, int action, float reward, float discount) {
     float score[ACTIONS], calm[ACTIONS], xi[XI] = {0}, f[FEATURES], drive[HIDDEN];
-    float ascent[PARAMETERS], squares = 0;
+    static float ascent[PARAMETERS]; /* of large networks it would not fit on the stack */
+    float squares = 0;
     s->entropy += policy_gradients(s->y, action, score, calm);
 
     memcpy(f, s->h, sizeof s->h);
