@@ -37,7 +37,7 @@ SIZES = {
     "large": (1024, 2048, 4096, 8192),
     "dense": (32, 64, 128, 256),
 }
-QUICK_SIZES = {"population": (8,), "large": (16,), "dense": (8,)}
+QUICK_SIZES = {"population": (4,), "large": (32,), "dense": (8,)}
 
 COLUMNS = {
     "population": ("agents", "µs a step", "agent-steps a second", "bytes an agent"),

@@ -57,7 +57,7 @@ ROLES = {
 
 
 class Case(NamedTuple):
-    """An agent, the rows of whose floor are made by `floors`, and the bytes that the floor moves."""
+    """An agent beside a floor: what makes the floor's rows, and the bytes that it moves."""
 
     row: str
     agent: RTRRL
@@ -68,7 +68,7 @@ class Case(NamedTuple):
 def cases(quick: bool) -> list[Case]:
     """All of them; where there is no C compiler, less those beside the C loop."""
     made = []
-    for hidden in (8,) if quick else SIZES:
+    for hidden in (32,) if quick else SIZES:
         agent = paper(TASK, hidden)
         if floor.compiler():
             made.append(_beside_c(agent, hidden))
@@ -161,9 +161,9 @@ def moved(found: list[hlo.Kernel]) -> int:
     return sum(kernel.bytes for kernel in found)
 
 
-def seeds(count: int, hidden: int, effort: Effort) -> dict[str, Any]:
+def seeds(count: int, effort: Effort) -> dict[str, Any]:
     """Microseconds of one agent's step: alone, among others in turn, and side by side."""
-    agent, world = paper(TASK, hidden), make(TASK)
+    agent, world = paper(TASK), make(TASK)
     assert isinstance(world, Environment)
     alone, in_turn = live_row("alone", agent, TASK), live_row("in turn", agent, TASK, count)
     lives = births(agent, TASK, count)()
@@ -203,7 +203,7 @@ def table(found: list[dict[str, Any]]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one small case: does it run at all?")
+    parser.add_argument("--quick", action="store_true", help="one case: does it run at all?")
     parser.add_argument("--json", type=Path, metavar="PATH", help=f"instead of {PATH}")
     options = parser.parse_args()
     path = options.json or (None if options.quick else PATH)
@@ -216,7 +216,7 @@ def main() -> None:
             status.update(case.row)
             found.append(measured(case, effort))
         status.update("many seeds")
-        side = seeds(2, 8, effort) if options.quick else seeds(SEEDS, 32, effort)
+        side = seeds(4 if options.quick else SEEDS, effort)
     console.print(table(found))
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Why a target is missed: the section of docs/performance.md that `kernels.py` has the numbers of."""
+"""Why a target is missed: a section of docs/performance.md, from the numbers of `kernels.py`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from rtrrl.experiments.suite import markdown
 
 COLUMNS = (
     *("", "kernels", "copies", "one function", "bytes", "floor's", "ratio of bytes"),
-    *("ratio of times", "bytes without clipping", "time without clipping"),
+    *("ratio of times", "bytes without clipping", "time, to that with clipping"),
 )
 
 
@@ -23,7 +23,8 @@ def section(found: dict[str, Any], targets: list[dict[str, Any]]) -> str:
 The missed rows in detail. *Kernels* are the fused loops, products and copies that XLA made of a
 step, *one function* says whether it could join them into one. *Bytes* are those that they read and
 write of arrays at least a quarter as large as the recurrent weights; the C loop reads or writes
-such an array {arrays} times a step. Times are taken anew, in turn with the floor, in one world.
+such an array {arrays} times a step, in {len(PASSES)} passes. Times are taken anew, in turn with the
+floor and in one world.
 
 {markdown(COLUMNS, [_line(case) for case in cases])}"""
     ]
@@ -69,7 +70,8 @@ def _kernels(case: dict[str, Any]) -> str:
         if kernel["bytes"] >= 0.005 * case["bytes"]
     ]
     small = case["kernels"] - len(case["listed"])
-    return f"""{case["row"]}: the kernels that go through such arrays, in order. Another {small} go through none.
+    return f"""{case["row"]}: the kernels that go through such arrays, in order, less those of few
+bytes. Another {small} go through none.
 
 {markdown(columns, rows)}"""
 
@@ -83,8 +85,9 @@ def _fixed(cases: list[dict[str, Any]]) -> str:
         [case["row"], f"{case['us']:.2f} µs", f"{case['floor_us']:.2f} µs", case["against"]]
         for case in small
     ]
-    return f"""With two units there is hardly a weight: what is left of a step is its world, its random numbers
-and its many small kernels. Every size pays it; the C loop has neither world nor random numbers.
+    return f"""With two units there is hardly a weight. What is left of a step is its world, its
+random numbers and its many small kernels, which larger agents have too; the C loop has neither
+world nor random numbers.
 
 {markdown(columns, rows)}"""
 
@@ -95,9 +98,10 @@ def _seeds(found: dict[str, Any]) -> str:
     for how in ("in turn", "side by side"):
         cost = found[how]
         rows.append([how, f"{cost['us']:.2f} µs", f"{cost['ratio']:.2f} ×"])
-    return f"""Many seeds live one after the other, so an agent among them costs what it costs alone, and its ratio
-to the C loop is that of one agent; only if seeds shared work could it fall to 1. Side by side, each
-kernel passes through {found["count"]} states of {_kilobytes(found["bytes"])} before the next one does.
+    held = _kilobytes(found["bytes"])
+    return f"""Many seeds live one after the other: an agent among them costs what it costs alone,
+and so its ratio to the C loop is that of one agent. Side by side, each kernel goes through the
+arrays of {found["count"]} agents, each of {held}, before the next one does.
 
 {markdown(columns, rows)}"""
 

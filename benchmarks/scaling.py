@@ -67,7 +67,7 @@ def points(quick: bool) -> list[Point]:
     return sorted(made, key=lambda point: point.x)
 
 
-QUICK_POINTS = ((HIDDEN, "C loop", 8), (HIDDEN, "RTU + diagonal RTRL", 8))
+QUICK_POINTS = ((HIDDEN, "C loop", 8), (HIDDEN, "RTU + diagonal RTRL", 32))
 
 
 def _series(study: str, series: str, sizes: Sequence[int], prepare: Callable) -> list[Point]:

@@ -110,6 +110,7 @@ def main() -> None:
     records = results(timed)
     console.print(table(records, effort.repeats))
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({"about": about(), "rows": records}, indent=2) + "\n")
 
 

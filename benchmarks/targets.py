@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small and few: does it run at all?")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the numbers there too")
     options = parser.parse_args()
-    sizes = Sizes(8, (), (8,), 4, 16) if options.quick else Sizes()
+    sizes = Sizes(32, (), (8,), 4, 16) if options.quick else Sizes()
     effort, tasks = (QUICK, TASKS[:1]) if options.quick else (FULL, TASKS)
     console = Console()
     if not floor.compiler():

@@ -20,7 +20,8 @@ import dense
 import figures
 import floor
 import gpu
-import lean
+import hlo
+import kernels
 import memory
 import scaling
 import step
@@ -79,45 +80,56 @@ def test_the_c_loop_learns_what_the_agent_learns(lived):
     assert np.abs(goal["theta"] - start["theta"]).max() > 0.01  # it did learn
 
 
-def test_the_lean_scan_learns_what_the_agent_learns(lived):
-    agent, before, after, tape, squares = lived
-    s, feedback = lean.learner(before)
-    s, sum_of_squares, _ = jax.jit(lambda s: lean.replay(agent, feedback, s, STEPS, tape))(s)
-    goal, _ = lean.learner(after)
-    for index in (0, 1, 2, 9, 10, 11):  # parameters, influence, h, y, v
-        np.testing.assert_allclose(s[index], goal[index], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(sum_of_squares, squares, rtol=1e-4)
+# compiled without much ado, which their times may show
+ENVIRONMENT = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+QUICK = ("step", "targets", "scaling", "gpu", "kernels")
+RUN_ALL = """
+import contextlib, importlib, sys
+from pathlib import Path
+
+folder, into, *names = sys.argv[1:]
+sys.path.insert(0, folder)
+for name in names:
+    sys.argv = [name, "--quick", "--json", f"{into}/new/{name}.json"]
+    with open(f"{into}/{name}.txt", "w") as printed, contextlib.redirect_stdout(printed):
+        importlib.import_module(name).main()
+"""
 
 
-def script(name, *arguments):
-    """What a script prints; compiled without much ado, which its times may show."""
-    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    command = [sys.executable, str(FOLDER / f"{name}.py"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def run(*command):
+    """Python, with arguments."""
+    command = [sys.executable, *map(str, command)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
-def quick(name, path):
-    """What a script prints and writes when it is quick."""
-    printed = script(name, "--quick", "--json", path)
-    return printed, json.loads(path.read_text())
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The folder of what the scripts print and write: one process, which compiles things once."""
+    into = tmp_path_factory.mktemp("benchmarks")
+    run("-c", RUN_ALL, FOLDER, into, *QUICK)
+    return into
 
 
-def test_step_prints_and_writes_its_rows(tmp_path):
-    printed, written = quick("step", tmp_path / "step.json")
+def quick(name, ran):
+    """What a script printed and wrote when it was quick."""
+    return (ran / f"{name}.txt").read_text(), json.loads((ran / f"new/{name}.json").read_text())
+
+
+def test_step_prints_and_writes_its_rows(ran):
+    printed, written = quick("step", ran)
     names = {row["row"] for row in written["rows"]}
-    assert names >= {"lean scan", "step, paper", "step, default", "live, paper", "live, default"}
+    assert names >= {"step, paper", "step, default", "live, paper", "live, default"}
     assert ("C loop" in names) == (floor.compiler() is not None)
     assert all(row["us_per_agent_step"] > 0 for row in written["rows"])
     assert all(name in printed for name in names)
 
 
-def test_targets_prints_and_writes_its_rows(tmp_path):
-    printed, written = quick("targets", tmp_path / "new" / "targets.json")
+def test_targets_prints_and_writes_its_rows(ran):
+    printed, written = quick("targets", ran)
     rows = {row["row"]: row for row in written["rows"]}
-    assert {"RTU + diagonal RTRL, n = 8", "dense RTRL, n = 8", "memory per agent of 16"} <= {*rows}
-    assert ("CT-RNN + RFLO, n = 8" in rows) == (floor.compiler() is not None)
+    assert {"RTU + diagonal RTRL, n = 32", "dense RTRL, n = 8", "memory per agent of 16"} <= {*rows}
+    assert ("CT-RNN + RFLO, n = 32" in rows) == (floor.compiler() is not None)
     for row in rows.values():
         assert row["value"] > 0
         assert row["floor"] > 0
@@ -125,24 +137,114 @@ def test_targets_prints_and_writes_its_rows(tmp_path):
         assert row["target"] in printed
 
 
-def test_scaling_measures_what_is_missing(tmp_path):
-    path = tmp_path / "scaling.json"
-    printed, written = quick("scaling", path)
+def test_scaling_measures_what_is_missing(ran, tmp_path):
+    printed, written = quick("scaling", ran)
     points = scaling.points(quick=True)
     assert len(written["points"]) == len(points) == len(printed.splitlines())
     assert all(point["us"] > 0 and point["bytes"] > 0 for point in written["points"])
-    assert scaling.kept(path) == written["points"]
+    assert scaling.kept(ran / "new/scaling.json") == written["points"]
     written["about"]["jax"] = "another"
+    path = tmp_path / "scaling.json"
     path.write_text(json.dumps(written))
     assert scaling.kept(path) == []
 
 
-def test_gpu_runs_on_whatever_there_is(tmp_path):
-    printed, written = quick("gpu", tmp_path / "gpu.json")
+def test_gpu_runs_on_whatever_there_is(ran):
+    printed, written = quick("gpu", ran)
     assert written["about"]["device"] in printed
     sizes = {(row["study"], row["size"]) for row in written["rows"]}
     assert sizes == {(study, size) for study, found in gpu.QUICK_SIZES.items() for size in found}
     assert all(row["us"] > 0 for row in written["rows"])
+
+
+@pytest.mark.skipif(floor.compiler() is None, reason="no C compiler")
+def test_kernels_finds_the_arrays_of_the_agent(ran):
+    _, written = quick("kernels", ran)
+    (case,) = written["cases"]
+    block = kernels.recurrent(subjects.paper(kernels.TASK, 32))
+    assert block == 4 * 32 * (2 + 2 + 1 + 32 + 1)
+    assert case["floor_bytes"] == 13 * block
+    for array in ("weights", "traces", "influence", "first moment", "second moment"):
+        for way in ("reads", "writes"):
+            held = [kernel[way].get(array, 0) for kernel in case["listed"]]
+            assert max(held) == block, (array, way)
+    assert case["bytes"] == sum(kernel["bytes"] for kernel in case["listed"])
+    assert case["unclipped"][0]["bytes"] < case["bytes"]  # no pass that sums the squares
+    assert case["copies"] < case["kernels"]
+    assert {"in turn", "side by side"} <= {*written["seeds"]}
+
+
+PROGRAM = """HloModule tiny
+
+%add_one (p0: f32[4,8], p1: f32[8]) -> f32[4,8] {
+  %p0 = f32[4,8]{1,0} parameter(0), metadata={op_name="f(x)"}
+  %p1 = f32[8]{0} parameter(1)
+  %wide = f32[4,8]{1,0} broadcast(%p1), dimensions={1}
+  ROOT %sum = f32[4,8]{1,0} add(%p0, %wide)
+}
+
+%put (p0.1: f32[16,8], p1.1: f32[4,8], p2: s32[]) -> f32[16,8] {
+  %p0.1 = f32[16,8]{1,0} parameter(0)
+  %p1.1 = f32[4,8]{1,0} parameter(1)
+  %p2 = s32[] parameter(2)
+  ROOT %put.1 = f32[16,8]{1,0} dynamic-update-slice(%p0.1, %p1.1, %p2, %p2)
+}
+
+%same (a: (f32[4,8])) -> (f32[4,8]) {
+  %a = (f32[4,8]{1,0}) parameter(0)
+  %e = f32[4,8]{1,0} get-tuple-element(%a), index=0
+  %copy.1 = f32[4,8]{1,0} copy(%e)
+  ROOT %t = (f32[4,8]{1,0}) tuple(%copy.1)
+}
+
+%rare (a.1: (f32[4,8])) -> (f32[4,8]) {
+  %a.1 = (f32[4,8]{1,0}) parameter(0)
+  %e.1 = f32[4,8]{1,0} get-tuple-element(%a.1), index=0
+  %negated = f32[4,8]{1,0} negate(%e.1)
+  ROOT %t.1 = (f32[4,8]{1,0}) tuple(%negated)
+}
+
+%body (c: (s32[], f32[4,8], f32[8], f32[16,8])) -> (s32[], f32[4,8], f32[8], f32[16,8]) {
+  %c = (s32[], f32[4,8]{1,0}, f32[8]{0}, /*index=3*/f32[16,8]{1,0}) parameter(0)
+  %n = s32[] get-tuple-element(%c), index=0
+  %x = f32[4,8]{1,0} get-tuple-element(%c), index=1
+  %y = f32[8]{0} get-tuple-element(%c), index=2
+  %log = f32[16,8]{1,0} get-tuple-element(%c), index=3
+  %fused = f32[4,8]{1,0} fusion(%x, %y), kind=kLoop, calls=%add_one
+  %in = (f32[4,8]{1,0}) tuple(%fused)
+  %if = (f32[4,8]{1,0}) conditional(%n, %in, %in), branch_computations={%same, %rare}
+  %out = f32[4,8]{1,0} get-tuple-element(%if), index=0
+  %written = f32[16,8]{1,0} fusion(%log, %out, %n), kind=kLoop, calls=%put
+  ROOT %next = (s32[], f32[4,8]{1,0}, f32[8]{0}, f32[16,8]{1,0}) tuple(%n, %out, %y, %written)
+}
+
+%on (c.1: (s32[], f32[4,8], f32[8], f32[16,8])) -> pred[] {
+  %c.1 = (s32[], f32[4,8]{1,0}, f32[8]{0}, f32[16,8]{1,0}) parameter(0)
+  ROOT %yes = pred[] constant(true)
+}
+
+ENTRY %main (n: s32[], x: f32[4,8], y: f32[8], z: f32[16,8]) -> f32[4,8] {
+  %steps = s32[] parameter(0)
+  %state.1 = f32[4,8]{1,0} parameter(1)
+  %shift.1 = f32[8]{0} parameter(2)
+  %log.1 = f32[16,8]{1,0} parameter(3)
+  %own = f32[4,8]{1,0} copy(%state.1)
+  %first = (s32[], f32[4,8]{1,0}, f32[8]{0}, f32[16,8]{1,0}) tuple(%steps, %own, %shift.1, %log.1)
+  %loop = (s32[], f32[4,8]{1,0}, f32[8]{0}, f32[16,8]{1,0}) while(%first), condition=%on, body=%body
+  ROOT %last = f32[4,8]{1,0} get-tuple-element(%loop), index=1
+}
+"""
+
+
+def test_kernels_of_a_tiny_program():
+    assert hlo.kernels(PROGRAM, least=100) == [
+        hlo.Kernel("fused", "fusion", {"state.1": 128}, {"state.1": 128}),  # the shift is too small
+        hlo.Kernel("copy.1", "copy", {"state.1": 128}, {"state.1": 128}),  # of the usual branch
+        # of the log only the rows that are put there
+        hlo.Kernel("written", "fusion", {"log.1": 128, "state.1": 128}, {"log.1": 128}),
+    ]
+    assert hlo.kernels(PROGRAM, least=1)[0].reads == {"state.1": 128, "shift.1": 32}
+    assert [kernel.bytes for kernel in hlo.kernels(PROGRAM, least=100)] == [256, 256, 384]
 
 
 def test_a_size_that_does_not_fit_is_one_line():
@@ -159,6 +261,8 @@ def test_the_report_holds_every_number(tmp_path):
     rows = [
         {"row": "fast", "world": "TMaze-3", "value": 2.0, "floor": 1.0, "ratio": 2.01}
         | {"against": "C loop", "unit": "µs", "target": "≤ 1.8 ×", "passed": False},
+        {"row": "64 seeds, per agent", "world": "TMaze-3", "value": 2.0, "floor": 1.0, "ratio": 2.0}
+        | {"against": "C loop", "unit": "µs", "target": "≤ 1.0 ×", "passed": False},
         {"row": "help", "value": 0.25, "floor": None, "unit": "s", "target": "≤ 0.4 s"}
         | {"passed": True},
     ]
@@ -167,18 +271,31 @@ def test_the_report_holds_every_number(tmp_path):
         for (study, series), (time, held) in scaling.EXPONENTS.items()
         for x in (8, 16, 32, 64)
     ]
+    kernel = {"name": "dot.1", "kind": "dot", "reads": {"weights": 6000}, "writes": {}}
+    case = {"row": "fast", "against": "C loop", "us": 2.0, "floor_us": 1.0, "ratio": 2.02}
+    case |= {"bytes": 8000, "floor_bytes": 4000, "kernels": 9, "copies": 3, "whole": True}
+    case |= {"unclipped": [{"bytes": 7000, "ratio": 0.75}], "listed": [kernel | {"bytes": 6000}]}
+    cost = {"us": 3.0, "ratio": 1.4}
+    seeds = {"count": 8, "bytes": 9000, "alone": 2.0, "in turn": cost, "side by side": cost}
     failure = {"study": "large", "size": 8192, "error": "large 8,192 is left out: too large"}
     for name, found in {
         "targets": {"rows": rows},
         "scaling": {"points": points},
+        "kernels": {"cases": [case, case | {"row": "quick"}], "seeds": seeds},
         "gpu": {"rows": [failure]},
     }.items():
         (numbers / f"{name}.json").write_text(json.dumps({"about": timing.about()} | found))
-    script("report", "--docs", tmp_path)
+    run(FOLDER / "report.py", "--docs", tmp_path)
     page = (tmp_path / "performance.md").read_text()
     assert "| fast | TMaze-3 | 2.00 µs | 1.00 µs | C loop | 2.01 × | ≤ 1.8 × | **miss** |" in page
     assert "| help |  | 0.25 s |  |  | 0.25 s | ≤ 0.4 s | pass |" in page
     assert "| CT-RNN + dense RTRL | 32 … 64 | 4.00 | 4 | 3.00 | 3 |" in page
+    line = "| fast | 9 | 3 | yes | 8.0 kB | 4.0 kB | 2.00 × | 2.02 × | 7.0 kB | 0.75 × |"
+    assert line in page
+    assert line.replace("fast", "quick") not in page  # not missed
+    assert "| dot.1 | dot | weights |  | 75% |" in page
+    assert "Another 8 go through none" in page
+    assert "| side by side | 3.00 µs | 1.40 × |" in page
     assert failure["error"] in page
     drawn = sorted((tmp_path / "figures").iterdir())
     assert len(drawn) == 3
