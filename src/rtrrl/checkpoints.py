@@ -221,7 +221,8 @@ def _check_fit(path: Path, saved: list[list[str]], wanted: list[list[str]]) -> N
         else:
             difference = f"it has leaf {theirs[0]} where leaf {ours[0]} was expected"
         raise RunFolderError(
-            f"{path} does not fit: {difference}; load it with the settings, and the version of rtrrl, that it was written with"
+            f"{path} does not fit: {difference}; load it with the settings, and the version of "
+            f"rtrrl, that it was written with"
         )
 
 
