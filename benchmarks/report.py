@@ -68,7 +68,7 @@ costs besides its weights prevails. Where an agent outgrows a cache, its time be
 
 ## Against the number of seeds
 
-Time and memory of one agent, among so many that take their steps side by side on one core.
+Time and memory of one agent, among so many that one core lets live in turn.
 
 {_study(points, POPULATION)}
 ## Against the length of the window
