@@ -253,3 +253,18 @@ def test_an_lstm_is_its_equations():
         state = STEP(model, state, jnp.array(x))
         np.testing.assert_allclose(state, np.stack([h, c]), rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(model.features(state), state[0])
+
+
+def test_the_last_axis_of_an_lru_s_readout_and_skip_is_the_feature():
+    model = LRU(inputs=2, hidden=HIDDEN, key=jax.random.key(0))
+    h, x = jax.random.normal(jax.random.key(1), (2, HIDDEN)), jnp.ones(2)
+    before = model.features(h, x)
+    for name in ("readout", "skip"):
+        moved = eqx.tree_at(lambda m: getattr(m, name), model, replace_fn=_first_moved)  # noqa: B023
+        np.testing.assert_array_equal(
+            moved.features(h, x) != before, [True] + [False] * (HIDDEN - 1)
+        )
+
+
+def _first_moved(leaf):
+    return leaf.at[..., 0].add(1.0)
