@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 from rtrrl import plots
 from rtrrl.errors import RtrrlError
-from rtrrl.plots import learning_curve
+from rtrrl.plots import learning_curve, update_variance
 from rtrrl.results import Run
 
 
@@ -152,6 +152,45 @@ def test_numbers_in_the_legend_keep_three_digits():
         "12.3",
         "500",
     ]
+
+
+def monitored(streams=1, task="MemoryChain-4", agent="default", values=(1.0, 2.0, 4.0)):
+    """A run of three seeds whose two rows say these variances, and update norms of a tenth."""
+    made = run(task, agent, curves=tuple((value, value) for value in values))
+    made.config["streams"] = streams
+    for row in made.metrics:
+        value = row["evaluation"]
+        row["gradient_variance"] = value
+        row["update_norm"] = None if value is None else value / 10
+    return made
+
+
+def test_variance_is_a_panel_and_the_update_norm_another(tmp_path):
+    figure = update_variance([monitored(), monitored(16)], tmp_path / "variance.png")
+    assert (tmp_path / "variance.png").read_bytes().startswith(b"\x89PNG")
+    left, right = figure.axes
+    assert legend(left) == ["1 stream, 3 seeds", "16 streams, 3 seeds"]
+    assert left.get_legend().get_title().get_text() == "MemoryChain-4"
+    assert [panel.get_ylabel() for panel in (left, right)] == ["gradient variance", "update norm"]
+    for panel, unit in ((left, 1.0), (right, 0.1)):
+        assert panel.get_yscale() == "log"
+        assert panel.lines[0].get_xydata().tolist() == [[1000, 2 * unit], [2000, 2 * unit]]
+        corners = panel.collections[0].get_paths()[0].vertices[:, 1]
+        assert (corners.min(), corners.max()) == pytest.approx((unit, 4 * unit))
+
+
+def test_variances_of_several_tasks_and_agents_are_told_apart():
+    runs = [monitored(task="A"), monitored(4, task="A", agent="paper"), monitored(task="B")]
+    above, _, below, _ = update_variance(runs).axes
+    assert legend(above) == ["default, 1 stream, 3 seeds", "paper, 4 streams, 3 seeds"]
+    assert legend(below) == ["default, 1 stream, 3 seeds"]
+    assert above.lines[0].get_color() == below.lines[0].get_color()
+
+
+def test_a_variance_of_nothing_is_left_out_of_a_logarithm(recwarn):
+    left, _ = update_variance([monitored(values=(0.0, None, 3.0))]).axes
+    assert left.lines[0].get_ydata().tolist() == [3.0, 3.0]
+    assert not recwarn.list
 
 
 def test_no_state_of_pyplot_is_touched():

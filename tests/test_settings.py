@@ -43,7 +43,7 @@ PARTS = [
         updates.Update,
     )
     for member in members(kind)
-    if member not in (updates.PerGroup, updates.MeanOverStreams, cells.Recipe)
+    if member not in (updates.PerGroup, updates.MeanOverStreams, updates.Monitored, cells.Recipe)
 ]
 
 

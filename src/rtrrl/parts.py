@@ -11,9 +11,10 @@ from rtrrl.cells import RECIPES, RETENTIONS, WIRINGS
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import RULES
 from rtrrl.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
-from rtrrl.policies import SCORES, SPREADS
+from rtrrl.policies import NOISES, SCORES, SPREADS
 from rtrrl.readouts import FEEDBACKS
 from rtrrl.traces import TRACES
+from rtrrl.updates import OPTIMIZERS
 
 Module = TypeVar("Module", bound=eqx.Module)
 
@@ -34,8 +35,10 @@ PARTS = (
     Part("retention", "cell.retention", RETENTIONS, "how long rtu and lru remember at first"),
     Part("feedback", "feedback", FEEDBACKS, "how errors reach the cell"),
     Part("trace", "trace", TRACES, "the eligibility traces"),
+    Part("optimizer", "optimizer", OPTIMIZERS, "from errors and traces to a change of parameters"),
     Part("spread", "policy.spread", SPREADS, "what a Gaussian policy's width depends on"),
     Part("score", "policy.scoring", SCORES, "a Gaussian policy's gradient"),
+    Part("noise", "policy.noising", NOISES, "whether a Gaussian policy's noise lasts"),
     Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "as they come or not"),
     Part("rewards", "reward_normalizer", REWARD_NORMALIZERS, "as they come or not"),
 )
@@ -69,5 +72,5 @@ def _replaced(module: Module, path: Sequence[str], value: eqx.Module, flag: str)
         return module
     try:
         return dataclasses.replace(module, **{field: value})
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise RtrrlError(f"{flag} does not apply: {error}") from error

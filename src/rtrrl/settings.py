@@ -12,8 +12,9 @@ from rtrrl.cells import Recipe, Retention, Wiring
 from rtrrl.environments import World
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import GradientRule
+from rtrrl.monitoring import unmonitored
 from rtrrl.normalizers import ObservationNormalizer, RewardNormalizer
-from rtrrl.policies import Policy, Score, Spread
+from rtrrl.policies import Noise, Policy, Score, Spread
 from rtrrl.presets import PRESETS, preset
 from rtrrl.readouts import Feedback
 from rtrrl.traces import Trace
@@ -23,6 +24,7 @@ KINDS = (
     Agent,
     Feedback,
     GradientRule,
+    Noise,
     ObservationNormalizer,
     Policy,
     Recipe,
@@ -106,6 +108,8 @@ def _subclasses(kinds: Any) -> list[type]:
 def label(agent: Agent, environment: World) -> str:
     """The preset an agent is nearest to, with the settings that differ from it.
 
+    Being monitored is none of them: it changes nothing in what the agent does.
+
     >>> from rtrrl.cells import GRURecipe
     >>> from rtrrl.environments import make
     >>> world = make("TMaze-5")
@@ -114,7 +118,7 @@ def label(agent: Agent, environment: World) -> str:
     >>> label(preset("paper", world, cell=GRURecipe(hidden=8)), world)
     'paper, cell=GRU, cell.hidden=8'
     """
-    mine = to_dict(agent, describe=True)
+    mine = to_dict(unmonitored(agent), describe=True)
     candidates = [
         [name, *_differences(mine, to_dict(preset(name, environment)))]
         for name, each in PRESETS.items()

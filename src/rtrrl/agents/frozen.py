@@ -42,7 +42,8 @@ class FrozenActorCritic(Agent):
     def begin(self, state: Play, observation: Observation) -> tuple[Play, Action]:
         """An episode starts."""
         seen = self.agent.observation_normalizer(self.observation_statistics, observation)
-        state = self._act(state, self.parameters.cell.initial_state(), self.agent.inputs(seen))
+        rest, noise = self.parameters.cell.initial_state(), self.agent.policy.no_noise
+        state = self._act(state, rest, self.agent.inputs(seen), noise)
         return state, self.agent.policy.admissible(state.now.action)
 
     def step(
@@ -54,7 +55,8 @@ class FrozenActorCritic(Agent):
         reward = agent.reward_normalizer(self.reward_statistics, reward)
         x = agent.inputs(observation, before.action, reward)
         v_tm1 = self._value(before)
-        state = self._act(state, before.h, x)
+        noise = agent.policy.noise(before.y, before.action)
+        state = self._act(state, before.h, x, noise)
         value = self._value(state.now)
         delta = td_error(reward, agent.discount * discount, value, v_tm1)
         action = agent.policy.admissible(state.now.action)
@@ -68,12 +70,13 @@ class FrozenActorCritic(Agent):
     def _value(self, now: Moment) -> Scalar:
         return self.parameters.critic(self.parameters.cell.features(now.h, now.x))[0]
 
-    def _act(self, state: Play, h: Array, x: Array) -> Play:
+    def _act(self, state: Play, h: Array, x: Array, noise: Array) -> Play:
         policy, cell = self.agent.policy, self.parameters.cell
         h = cell(h, x)
         y = self.parameters.actor(cell.features(h, x))
         if self.greedy:
             action = policy.mode(y)
         else:
-            action = policy.sample(jax.random.fold_in(written_out(state.key), state.steps), y)
-        return Play(Moment(x, h, y, action), state.key, state.steps + 1)
+            key = jax.random.fold_in(written_out(state.key), state.steps)
+            action = policy.sample_after(key, y, noise)
+        return Play(Moment(x, h, y, action, noise), state.key, state.steps + 1)

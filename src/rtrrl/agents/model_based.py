@@ -28,7 +28,7 @@ from rtrrl.policies import Categorical, Policy
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
-from rtrrl.updates import Adam, Groups, Update
+from rtrrl.updates import Adam, Groups, OptaxUpdate
 
 
 class ModelBasedState(eqx.Module):
@@ -68,7 +68,7 @@ class ModelBased(ActorCritic):
     rule: gradients.GradientRule = gradients.DiagonalRTRL()
     feedback: readouts.Feedback = readouts.Symmetric()
     """Of actor and critic; the model's heads send errors back through their own weights."""
-    optimizer: Update = Adam(recurrent_multiple=0.3, clip=math.inf, epsilon=1e-3)
+    optimizer: OptaxUpdate = Adam(recurrent_multiple=0.3, clip=math.inf, epsilon=1e-3)
     observation_normalizer: ObservationNormalizer = RunningObservations()
     """What has to be foreseen counts in units of its standard deviation."""
     reward_normalizer: RewardNormalizer = ReturnScaledRewards()
@@ -145,7 +145,7 @@ class ModelBased(ActorCritic):
             state,
             traces=_no_traces(theta),
             influence=influence,
-            now=Moment(x, h, y, action),
+            now=Moment(x, h, y, action, self.policy.no_noise),
             value=theta.critic.value(features)[0],
             observation_statistics=seen,
             reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
@@ -182,7 +182,8 @@ class ModelBased(ActorCritic):
         zeros = jax.tree.map(jnp.zeros_like, ascent)
         critic = Expectations(traces.critic, zeros.critic.heads)
         whole = Groups(zeros.actor, critic, traces.cell)
-        theta, optimizer = self.optimizer(state.optimizer, theta, delta, whole, ascent)
+        ascent = jax.tree.map(lambda e, g: delta * e + g, whole, ascent)
+        theta, optimizer = self.optimizer.ascend(state.optimizer, theta, ascent)
         theta = dataclasses.replace(theta, cell=theta.cell.project())
 
         # a ~ π(h')
@@ -193,7 +194,7 @@ class ModelBased(ActorCritic):
             optimizer=optimizer,
             traces=traces,
             influence=influence,
-            now=Moment(x, h, y, action),
+            now=Moment(x, h, y, action, self.policy.no_noise),
             value=value,
             observation_statistics=seen,
             reward_statistics=earned,

@@ -24,7 +24,7 @@ from rtrrl.normalizers import (
     ReturnScaledRewards,
     RewardNormalizer,
 )
-from rtrrl.policies import Gaussian, PlainScore, Policy
+from rtrrl.policies import Gaussian, PlainScore, Policy, WhiteNoise
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
@@ -107,6 +107,8 @@ class PPO(ActorCritic):
             raise ValueError(
                 "PPO differentiates probabilities itself: scoring must be PlainScore()"
             )
+        if isinstance(self.policy, Gaussian) and self.policy.noising != WhiteNoise():
+            raise ValueError("PPO draws each action by itself: noising must be WhiteNoise()")
         for name in ("rollout", "sequence", "minibatches", "epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
@@ -161,7 +163,7 @@ class PPO(ActorCritic):
         action = self._sample(state, y)
         state = dataclasses.replace(
             state,
-            now=Moment(x, h, y, action),
+            now=Moment(x, h, y, action, self.policy.no_noise),
             before=rest,
             begun=jnp.ones((), bool),
             value=value,
@@ -193,7 +195,7 @@ class PPO(ActorCritic):
         state = dataclasses.replace(
             state,
             rollout=state.rollout.including(transition, state.before),
-            now=Moment(x, h, y, now.action),
+            now=dataclasses.replace(now, x=x, h=h, y=y),
             before=now.h,
             begun=jnp.zeros((), bool),
             value=value,
@@ -266,7 +268,7 @@ class PPO(ActorCritic):
             parameters=theta,
             optimizer=optimizer,
             rollout=state.rollout.emptied(),
-            now=Moment(state.now.x, h, y, state.now.action),
+            now=dataclasses.replace(state.now, h=h, y=y),
             value=value,
             rollouts=state.rollouts + 1,
         )

@@ -14,6 +14,7 @@ from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
 from rtrrl.agents.state import Moment, RTRRLState, at_rest
 from rtrrl.environments import World
+from rtrrl.errors import RtrrlError
 from rtrrl.normalizers import (
     ObservationNormalizer,
     RawObservations,
@@ -25,7 +26,17 @@ from rtrrl.policies import Policy
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
-from rtrrl.updates import Adam, Groups, MeanOverStreams, OptaxUpdate, Update, zeros_like
+from rtrrl.updates import (
+    Adam,
+    Credit,
+    Groups,
+    MeanOverStreams,
+    Monitored,
+    OptaxUpdate,
+    Update,
+    by_group,
+    zeros_like,
+)
 
 
 class RTRRL(ActorCritic):
@@ -130,12 +141,13 @@ class RTRRL(ActorCritic):
         h, influence = self.rule.step(cell, influence, cell.initial_state(), x)
         features = cell.features(h, x)
         y = state.parameters.actor(features)
-        action = self._sample(state, y)
+        noise = self.policy.no_noise
+        action = self._sample(state, y, noise)
         state = dataclasses.replace(
             state,
             traces=zeros_like(state.parameters),
             influence=influence,
-            now=Moment(x, h, y, action),
+            now=Moment(x, h, y, action, noise),
             value=state.parameters.critic(features)[0],
             attenuation=jnp.ones(()),
             observation_statistics=seen,
@@ -153,7 +165,8 @@ class RTRRL(ActorCritic):
 
         # e ← γλ e + ∇, with the gradients of the state and action that δ is about
         gradient, bonus = self._gradients(state)
-        traces = self._remember(state.traces, gradient)
+        decay = self._decay()
+        traces = by_group(self.trace, state.traces, gradient, decay)
 
         # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
@@ -169,18 +182,20 @@ class RTRRL(ActorCritic):
         delta = td_error(reward - state.average_reward, gamma, value, state.value)
 
         # θ ← θ + α (δ e + η_H ∇H)
-        theta, optimizer = self.optimizer(state.optimizer, theta, delta, traces, bonus)
+        credit = Credit(delta, traces, gradient, bonus, decay)
+        theta, optimizer = self.optimizer(state.optimizer, theta, credit)
         theta = dataclasses.replace(theta, cell=theta.cell.project())
 
         # a ~ π(h')
         y = theta.actor(features)
-        action = self._sample(state, y)
+        noise = self.policy.noise(now.y, now.action)
+        action = self._sample(state, y, noise)
         state = RTRRLState(
             parameters=theta,
             optimizer=optimizer,
             traces=traces,
             influence=influence,
-            now=Moment(x, h, y, action),
+            now=Moment(x, h, y, action, noise),
             value=value,
             average_reward=state.average_reward + self.average_reward_rate * delta,
             attenuation=state.attenuation * self.discount,
@@ -206,7 +221,7 @@ class RTRRL(ActorCritic):
             return eqx.combine(self.rule.pullback(theta.cell, state.influence, h_bar), immediate)
 
         one = jnp.ones(1, now.y.dtype)
-        score = self.policy.score(now.y, now.action)
+        score = self.policy.score_after(now.y, now.action, now.noise)
         if self.attenuate:
             score = state.attenuation * score
         g_critic = theta.critic.pullback(one)
@@ -224,23 +239,31 @@ class RTRRL(ActorCritic):
         )
         return gradient, bonus
 
-    def _remember(self, traces: Groups, gradient: Groups) -> Groups:
-        """Each group's trace with its own λ."""
+    def _decay(self) -> Groups:
+        """γλ, each group with its own λ."""
         return Groups(
-            self.trace(traces.actor, gradient.actor, self.discount * self.trace_decay_actor),
-            self.trace(traces.critic, gradient.critic, self.discount * self.trace_decay_critic),
-            self.trace(traces.cell, gradient.cell, self.discount * self.trace_decay_recurrent),
+            self.discount * self.trace_decay_actor,
+            self.discount * self.trace_decay_critic,
+            self.discount * self.trace_decay_recurrent,
         )
 
-    def _sample(self, state: RTRRLState, y: Float[Array, "outputs"]) -> Action:
+    def _sample(self, state: RTRRLState, y: Float[Array, "outputs"], noise: Array) -> Action:
         # one hash a step instead of splitting and carrying keys
-        return self.policy.sample(jax.random.fold_in(written_out(state.key), state.steps), y)
+        key = jax.random.fold_in(written_out(state.key), state.steps)
+        return self.policy.sample_after(key, y, noise)
 
     def sharing(self) -> Agent:
         """With an update of the mean over streams."""
-        if not isinstance(self.optimizer, OptaxUpdate):
-            return super().sharing()
-        return dataclasses.replace(self, optimizer=MeanOverStreams(self.optimizer))
+        monitor = self.optimizer if isinstance(self.optimizer, Monitored) else None
+        update = self.optimizer if monitor is None else monitor.update
+        if not isinstance(update, OptaxUpdate):
+            raise RtrrlError(
+                f"{type(update).__name__} learns from one stream at a time: leave --envs "
+                f"out, or take --optimizer adam"
+            )
+        mean = MeanOverStreams(update)
+        mean = mean if monitor is None else dataclasses.replace(monitor, update=mean)
+        return dataclasses.replace(self, optimizer=mean)
 
     def shared(self, state: RTRRLState) -> tuple[Any, ...]:
         """The weights and their optimizer; what is normalised by is each stream's own."""

@@ -19,12 +19,18 @@ class Moment(eqx.Module):
     y: Float[Array, "outputs"]
     """The actor's outputs, of which the action was drawn."""
     action: Action
+    noise: Float[Array, "noise"]
+    """What of the draw before this one went on from (see `Policy.sample_after`)."""
 
 
 def at_rest(cell: Cell, policy: Policy) -> Moment:
     """Before the first observation."""
     return Moment(
-        jnp.zeros(cell.inputs), cell.initial_state(), jnp.zeros(policy.outputs), policy.no_action
+        jnp.zeros(cell.inputs),
+        cell.initial_state(),
+        jnp.zeros(policy.outputs),
+        policy.no_action,
+        policy.no_noise,
     )
 
 

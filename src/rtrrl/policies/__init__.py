@@ -17,6 +17,7 @@ from rtrrl.policies.gaussian import (
     StateSpread,
     VarianceScaledScore,
 )
+from rtrrl.policies.noises import NOISES, AutoregressiveNoise, Noise, WhiteNoise
 
 
 def policy_for(space: Any) -> Policy:
@@ -37,17 +38,21 @@ def policy_for(space: Any) -> Policy:
 
 
 __all__ = [
+    "NOISES",
     "SCORES",
     "SPREADS",
+    "AutoregressiveNoise",
     "Categorical",
     "Factored",
     "Gaussian",
     "GlobalSpread",
+    "Noise",
     "PlainScore",
     "Policy",
     "Score",
     "Spread",
     "StateSpread",
     "VarianceScaledScore",
+    "WhiteNoise",
     "policy_for",
 ]

@@ -4,12 +4,14 @@ import abc
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from rtrrl.types import Key, Scalar
 
 Outputs = Float[Array, "outputs"]
 Action = Shaped[Array, "..."]
+Noise = Float[Array, "noise"]
 
 
 class Policy(eqx.Module):
@@ -62,6 +64,26 @@ class Policy(eqx.Module):
     def score(self, y: Outputs, action: Action) -> Outputs:
         """∇_y log π(a | y)."""
         return jax.grad(self.log_probability)(y, jax.lax.stop_gradient(action))
+
+    @property
+    def no_noise(self) -> Noise:
+        """What a first draw goes on from: nothing, unless draws depend on the ones before."""
+        return jnp.zeros(0)
+
+    def noise(self, y: Outputs, action: Action) -> Noise:
+        """What of this draw the next one goes on from."""
+        del y, action
+        return self.no_noise
+
+    def sample_after(self, key: Key, y: Outputs, noise: Noise) -> Action:
+        """a ~ π(· | y, noise)."""
+        del noise
+        return self.sample(key, y)
+
+    def score_after(self, y: Outputs, action: Action, noise: Noise) -> Outputs:
+        """∇_y log π(a | y, noise)."""
+        del noise
+        return self.score(y, action)
 
     def entropy_gradient(self, y: Outputs) -> Outputs:
         """∇_y H(π(· | y))."""

@@ -1,6 +1,7 @@
 """Gaussian policies over boxes."""
 
 import abc
+import dataclasses
 import math
 
 import equinox as eqx
@@ -10,7 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rtrrl.policies.base import Outputs, Policy
+from rtrrl.policies.noises import Noise, WhiteNoise
 from rtrrl.types import Key, Scalar
+
+Dimensions = Float[Array, "dimensions"]
 
 
 class Spread(eqx.Module):
@@ -42,51 +46,61 @@ class Score(eqx.Module):
 
     @abc.abstractmethod
     def __call__(
-        self, policy: "Gaussian", y: Outputs, action: Float[Array, " dimensions"]
+        self, policy: "Gaussian", y: Outputs, action: Dimensions, noise: Dimensions
     ) -> Outputs:
         """What the actor's trace is made of."""
 
 
 class PlainScore(Score):
-    """∇_y log π(a | y)."""
+    """∇_y log π(a | y, noise)."""
 
     def __call__(
-        self, policy: "Gaussian", y: Outputs, action: Float[Array, " dimensions"]
+        self, policy: "Gaussian", y: Outputs, action: Dimensions, noise: Dimensions
     ) -> Outputs:
         """The gradient itself; it grows as 1/σ when the policy gets certain."""
-        return jax.grad(policy.log_probability)(y, jax.lax.stop_gradient(action))
+        return jax.grad(policy.log_probability_after)(y, jax.lax.stop_gradient(action), noise)
 
 
 class VarianceScaledScore(Score):
-    """(σ/half)² ∇_y log π(a | y), dimension by dimension: steps that shrink with σ.
+    """(σ/half)² ∇_y log π(a | y, noise), dimension by dimension: steps that shrink with σ.
 
     The scaling is no part of what is differentiated and does not touch the critic (the published
     `var_scaling` did both).
     """
 
     def __call__(
-        self, policy: "Gaussian", y: Outputs, action: Float[Array, " dimensions"]
+        self, policy: "Gaussian", y: Outputs, action: Dimensions, noise: Dimensions
     ) -> Outputs:
         """The gradient times the variance."""
         variance = policy.relative_deviation(y) ** 2
-        return jnp.tile(variance, 2) * PlainScore()(policy, y, action)
+        return jnp.tile(variance, 2) * PlainScore()(policy, y, action, noise)
 
 
 class Gaussian(Policy):
     """π(a | y) = N(μ, σ²) with y = [m, s], per action dimension.
 
         μ = centre + half · tanh m where the space is bounded, else m
-        σ = half · exp(−5 + 6 sigmoid(s + log 5)), so that s = 0 is σ = half
+        σ = half · exp(l + (1 − l) sigmoid(s + log −l)), l = log narrowest
 
-    `half` is half the space's width, 1 where it is unbounded. Both bounds are smooth: a clipped
-    parameter beyond its bound would get no gradient to come back by. The action is sampled
-    unbounded, which keeps log π exact; the environment receives it clipped to the bounds.
+    `half` is half the space's width, 1 where it is unbounded. σ lies between narrowest · half and
+    e · half, and s = 0 is σ = half. Both bounds are smooth: a clipped parameter beyond its bound
+    would get no gradient to come back by. The action is sampled unbounded, which keeps log π exact;
+    the environment receives it clipped to the bounds.
+
+    **Raises** `ValueError` where `narrowest` does not lie between 0 and 1.
     """
 
     low: tuple[float, ...] = eqx.field(static=True)
     high: tuple[float, ...] = eqx.field(static=True)
     spread: Spread = StateSpread()
     scoring: Score = PlainScore()
+    noising: Noise = WhiteNoise()
+    narrowest: float = eqx.field(static=True, default=math.exp(-5.0))
+    """The least σ, in units of half: a policy without noise no longer learns."""
+
+    def __check_init__(self) -> None:
+        if not 0 < self.narrowest < 1:
+            raise ValueError(f"narrowest is {self.narrowest}: it must lie between 0 and 1")
 
     @property
     def outputs(self) -> int:
@@ -110,10 +124,11 @@ class Gaussian(Policy):
         low, high = np.where(self._bounded(), (self.low, self.high), ((-1.0,), (1.0,)))
         return (low + high) / 2, (high - low) / 2
 
-    def relative_deviation(self, y: Outputs) -> Float[Array, " dimensions"]:
+    def relative_deviation(self, y: Outputs) -> Dimensions:
         """σ / half."""
         _, s = jnp.split(y, 2)
-        return jnp.exp(-5.0 + 6.0 * jax.nn.sigmoid(s + math.log(5.0)))
+        lowest = math.log(self.narrowest)
+        return jnp.exp(lowest + (1 - lowest) * jax.nn.sigmoid(s + math.log(-lowest)))
 
     def _distribution(self, y: Outputs) -> tuple[Array, Array]:
         centre, half = (jnp.asarray(part, y.dtype) for part in self._frame())
@@ -121,40 +136,68 @@ class Gaussian(Policy):
         mean = jnp.where(self._bounded(), jnp.tanh(m), m)
         return centre + half * mean, half * self.relative_deviation(y)
 
-    def sample(self, key: Key, y: Outputs) -> Float[Array, "dimensions"]:
+    def _after(self, y: Outputs, noise: Dimensions) -> tuple[Array, Array]:
+        """The distribution of the next action, given the noise of this one."""
+        mean, sigma = self._distribution(y)
+        rho = self.noising.correlation
+        return mean + sigma * rho * noise, sigma * jnp.sqrt(1 - rho**2)
+
+    def sample(self, key: Key, y: Outputs) -> Dimensions:
         """mean + σ ε."""
         mean, sigma = self._distribution(y)
         return jax.lax.stop_gradient(mean + sigma * jax.random.normal(key, mean.shape, y.dtype))
 
-    def mode(self, y: Outputs) -> Float[Array, "dimensions"]:
+    @property
+    def no_noise(self) -> Dimensions:
+        """Zeros."""
+        return jnp.zeros(len(self.low))
+
+    def noise(self, y: Outputs, action: Dimensions) -> Dimensions:
+        """ξ = (a − μ)/σ."""
+        mean, sigma = self._distribution(y)
+        return (action - mean) / sigma
+
+    def sample_after(self, key: Key, y: Outputs, noise: Dimensions) -> Dimensions:
+        """mean + σ (ρ ξ + √(1 − ρ²) ε)."""
+        mean, sigma = self._after(y, noise)
+        return jax.lax.stop_gradient(mean + sigma * jax.random.normal(key, mean.shape, y.dtype))
+
+    def mode(self, y: Outputs) -> Dimensions:
         """The mean."""
         return self._distribution(y)[0]
 
-    def log_probability(self, y: Outputs, action: Float[Array, "dimensions"]) -> Scalar:
+    def log_probability(self, y: Outputs, action: Dimensions) -> Scalar:
         """Σ −½((a − μ)/σ)² − log σ − ½ log 2π."""
-        mean, sigma = self._distribution(y)
-        return jnp.sum(jax.scipy.stats.norm.logpdf(action, mean, sigma))
+        return jnp.sum(jax.scipy.stats.norm.logpdf(action, *self._distribution(y)))
+
+    def log_probability_after(self, y: Outputs, action: Dimensions, noise: Dimensions) -> Scalar:
+        """That of the mean μ + σ ρ ξ and the deviation σ √(1 − ρ²)."""
+        return jnp.sum(jax.scipy.stats.norm.logpdf(action, *self._after(y, noise)))
 
     def entropy(self, y: Outputs) -> Scalar:
         """Σ log σ + ½ log 2πe."""
         _, sigma = self._distribution(y)
         return jnp.sum(jnp.log(sigma) + 0.5 * np.log(2 * np.pi * np.e))
 
-    def score(self, y: Outputs, action: Float[Array, "dimensions"]) -> Outputs:
-        """By `scoring`."""
-        return self.scoring(self, y, action)
+    def score(self, y: Outputs, action: Dimensions) -> Outputs:
+        """By `scoring`, of an action that was drawn without regard to the one before."""
+        return dataclasses.replace(self, noising=WhiteNoise()).score_after(y, action, self.no_noise)
 
-    def encode(self, action: Float[Array, "dimensions"]) -> Float[Array, "action_size"]:
+    def score_after(self, y: Outputs, action: Dimensions, noise: Dimensions) -> Outputs:
+        """By `scoring`."""
+        return self.scoring(self, y, action, noise)
+
+    def encode(self, action: Dimensions) -> Float[Array, "action_size"]:
         """The admissible action in units of the space's half width."""
         centre, half = self._frame()
         return (self.admissible(action) - centre) / half
 
-    def admissible(self, action: Float[Array, "dimensions"]) -> Float[Array, "dimensions"]:
+    def admissible(self, action: Dimensions) -> Dimensions:
         """Clipped to the bounds."""
         return jnp.clip(action, jnp.array(self.low), jnp.array(self.high))
 
     @property
-    def no_action(self) -> Float[Array, "dimensions"]:
+    def no_action(self) -> Dimensions:
         """The middle of the space."""
         return jnp.asarray(self._frame()[0], jnp.zeros(0).dtype)
 

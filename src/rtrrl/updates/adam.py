@@ -1,0 +1,61 @@
+"""The paper's optimizer."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rtrrl.types import PyTree
+from rtrrl.updates.base import Groups, check_not_negative, total
+from rtrrl.updates.transformations import OptaxUpdate
+
+
+class Adam(OptaxUpdate):
+    """Adam after clipping the norm over all parameters together (RTRRL, appendix).
+
+    `learning_rate` is α_C; the actor's and the recurrence's are multiples of it.
+    """
+
+    learning_rate: float = 1e-3
+    actor_multiple: float = 1.0
+    recurrent_multiple: float = 1.0
+    clip: float = 1.0
+    b1: float = 0.9
+    b2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __check_init__(self) -> None:
+        check_not_negative(
+            self, "learning_rate", "actor_multiple", "recurrent_multiple", "clip", "epsilon"
+        )
+
+    def transformation(self) -> optax.GradientTransformation:
+        """Clip, then Adam, then the step size of each group."""
+        multiples = Groups(self.actor_multiple, 1.0, self.recurrent_multiple)
+
+        def rescale(updates: PyTree, _: PyTree = None) -> PyTree:
+            return jax.tree.map(
+                lambda multiple, group: jax.tree.map(
+                    lambda u: -self.learning_rate * multiple * u, group
+                ),
+                multiples,
+                updates,
+            )
+
+        unclipped = isinstance(self.clip, float) and math.isinf(self.clip)
+        return optax.chain(
+            optax.identity() if unclipped else _clip_by_norm(self.clip),
+            optax.scale_by_adam(self.b1, self.b2, self.epsilon),
+            optax.stateless(rescale),
+        )
+
+
+def _clip_by_norm(bound: float) -> optax.GradientTransformation:
+    """As `optax.clip_by_global_norm`, with sums that are fast on a CPU."""
+
+    def clip(updates: PyTree, _: PyTree = None) -> PyTree:
+        norm = jnp.sqrt(total(jax.tree.map(lambda leaf: leaf**2, updates)))
+        return jax.tree.map(lambda leaf: bound / jnp.maximum(bound, norm) * leaf, updates)
+
+    return optax.stateless(clip)

@@ -1,0 +1,78 @@
+"""An update whose direction and size are measured as it goes."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from rtrrl.types import PyTree, Scalar, parameters
+from rtrrl.updates.base import Credit, Groups, Update, total, zeros_like
+from rtrrl.updates.streams import STREAMS, MeanOverStreams
+
+
+class Statistics(eqx.Module):
+    """Of the latest updates: how many, E G and Var G entry by entry, and E ‖Δθ‖²."""
+
+    count: Int[Array, ""]
+    mean: Groups
+    variance: Groups
+    squared_change: Scalar
+
+    @classmethod
+    def empty(cls, groups: Groups) -> "Statistics":
+        """Nothing measured."""
+        zeros = zeros_like(groups)
+        return cls(jnp.zeros((), jnp.int32), zeros, zeros, jnp.zeros(()))
+
+    def including(self, direction: Groups, change: Groups, horizon: int) -> "Statistics":
+        """With one more G and Δθ (West 1979): all weigh alike until there are `horizon` of them.
+
+        w = 1 / min(count, horizon),  E ← E + w (G − E),  Var ← (1 − w) (Var + w (G − E)²)
+        """
+        count = self.count + 1
+        w = 1.0 / jnp.minimum(count, horizon)
+        ahead = jax.tree.map(jnp.subtract, direction, self.mean)
+        squared = total(jax.tree.map(jnp.square, change))
+        return Statistics(
+            count=count,
+            mean=jax.tree.map(lambda mean, d: mean + w * d, self.mean, ahead),
+            variance=jax.tree.map(lambda var, d: (1 - w) * (var + w * d**2), self.variance, ahead),
+            squared_change=self.squared_change + w * (squared - self.squared_change),
+        )
+
+
+class MonitoredState(eqx.Module):
+    """The other update's state, and what was measured."""
+
+    update: PyTree
+    statistics: Statistics
+
+
+class Monitored(Update):
+    """Another update, measured: it gets and gives the same numbers.
+
+    G is the direction that the other ascends, the mean over the streams where it has several; Δθ is
+    the step it makes. Of updates longer ago than `horizon` ever less is left. XLA, which compiles
+    the two together, may round the last bits of a life otherwise than without the measuring.
+    """
+
+    update: Update
+    horizon: int = 1_000
+
+    def init(self, groups: Groups) -> MonitoredState:
+        """The other's, and nothing measured."""
+        return MonitoredState(self.update.init(groups), Statistics.empty(groups))
+
+    def __call__(
+        self, state: MonitoredState, groups: Groups, credit: Credit
+    ) -> tuple[Groups, MonitoredState]:
+        """What the other does."""
+        new, inner = self.update(state.update, groups, credit)
+        before, after = parameters(groups), parameters(new)
+        change = jax.tree.map(jnp.subtract, after, before)
+        statistics = state.statistics.including(self._direction(credit), change, self.horizon)
+        return new, MonitoredState(inner, statistics)
+
+    def _direction(self, credit: Credit) -> Groups:
+        mean = isinstance(self.update, MeanOverStreams)
+        return jax.lax.pmean(credit.ascent(), STREAMS) if mean else credit.ascent()
