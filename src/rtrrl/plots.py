@@ -1,4 +1,4 @@
-"""Figures of runs: learning curves with every seed in sight."""
+"""Figures of runs: learning curves with every seed in sight, and the variance of updates."""
 
 import io
 import textwrap
@@ -34,33 +34,89 @@ def learning_curve(
 
     **Raises** `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
     """
-    if path is not None and Path(path).suffix not in _SUFFIXES:
-        raise RtrrlError(f"cannot draw into {path}: give a name that ends in .png, .svg or .pdf")
-    named = list(zip(runs, labels or _labels(runs), strict=True))
-    colors = {
-        label: _COLORS[index % len(_COLORS)]
-        for index, label in enumerate(dict.fromkeys(label for _, label in named))
-    }
+    _check_suffix(path)
+    named = list(zip(runs, labels or _told_apart(runs, _agents(runs)), strict=True))
+    colors = _colors([label for _, label in named])
     tasks = list(dict.fromkeys(run.config["task"] for run in runs))
     figure, panels = _grid(len(tasks))
     for panel, task in zip(panels, tasks, strict=True):
         here = [(run, label) for run, label in named if run.config["task"] == task]
         for run, label in here:
             _draw(panel, run, label, colors[label])
-        _finish(panel, task, end=max(run.steps or run.config["steps"] for run, _ in here))
+        _frame(panel, _end([run for run, _ in here]))
+        _name(panel, task)
     if path is not None:
         _write(figure, Path(path))
     return figure
 
 
-def _labels(runs: Sequence[Run]) -> list[str]:
-    """The agents' names, with the folder's where one task has an agent more than once."""
-    names = [(run.config["task"], run.config["agent"]) for run in runs]
-    count = Counter(names)
+def update_variance(runs: Sequence[Run], path: str | Path | None = None) -> Figure:
+    """Draw a monitored run's gradient variance and update norm over the steps of each stream.
+
+    Two panels for every task, a line for each run, named by its number of streams: the median over
+    seeds, in the band of all of them. Both scales are logarithmic. The figure is returned, and
+    written to `path` if there is one.
+
+    **Raises** `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
+    """
+    _check_suffix(path)
+    agents = _agents(runs)
+    streams = [_counted(run.config.get("streams", 1), "stream") for run in runs]
+    if len(set(agents)) > 1:
+        streams = [f"{agent}, {each}" for agent, each in zip(agents, streams, strict=True)]
+    named = list(zip(runs, _told_apart(runs, streams), strict=True))
+    colors = _colors([label for _, label in named])
+    tasks = list(dict.fromkeys(run.config["task"] for run in runs))
+    figure = _figure(8.8, 3.7 * len(tasks))
+    rows = figure.subplots(len(tasks), 2, squeeze=False)
+    for panels, task in zip(rows, tasks, strict=True):
+        here = [(run, label) for run, label in named if run.config["task"] == task]
+        for panel, column in zip(panels, ("gradient_variance", "update_norm"), strict=True):
+            for run, label in here:
+                _draw_band(panel, run, column, label, colors[label])
+            panel.set_ylabel(column.replace("_", " "), fontsize=11, color=_INK)
+            panel.set_yscale("log")
+            _frame(panel, _end([run for run, _ in here]))
+        _name(panels[0], task)
+    for panel in rows[-1]:
+        panel.set_xlabel("environment steps of a stream", fontsize=11, color=_INK)
+    if path is not None:
+        _write(figure, Path(path))
+    return figure
+
+
+def _check_suffix(path: str | Path | None) -> None:
+    if path is not None and Path(path).suffix not in _SUFFIXES:
+        raise RtrrlError(f"cannot draw into {path}: give a name that ends in .png, .svg or .pdf")
+
+
+def _agents(runs: Sequence[Run]) -> list[str]:
+    return [run.config["agent"] for run in runs]
+
+
+def _told_apart(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
+    """The names, with the folder's where one task has a name more than once."""
+    pairs = [(run.config["task"], name) for run, name in zip(runs, names, strict=True)]
+    count = Counter(pairs)
     return [
-        f"{agent} ({run.folder.name})" if count[task, agent] > 1 and run.folder else agent
-        for run, (task, agent) in zip(runs, names, strict=True)
+        f"{name} ({run.folder.name})" if count[task, name] > 1 and run.folder else name
+        for run, (task, name) in zip(runs, pairs, strict=True)
     ]
+
+
+def _colors(labels: Sequence[str]) -> dict[str, str]:
+    """One for each label, from the first on."""
+    return {
+        label: _COLORS[index % len(_COLORS)] for index, label in enumerate(dict.fromkeys(labels))
+    }
+
+
+def _end(runs: Sequence[Run]) -> int:
+    return max(run.steps or run.config["steps"] for run in runs)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _grid(count: int) -> tuple[Figure, list[Axes]]:
@@ -68,7 +124,7 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     columns = 2 if count == 4 else max(1, min(count, 3))
     rows = max(1, -(-count // columns))
     size = (6.4, 4.4) if count <= 1 else (4.4 * columns, 3.7 * rows)
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    figure = _figure(*size)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for index, panel in enumerate(panels):
         panel.set_visible(index < count)
@@ -79,10 +135,15 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, panels[:count]
 
 
+def _figure(width: float, height: float) -> Figure:
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    return Figure(figsize=(width, height), layout=layout)
+
+
 def _draw(panel: Axes, run: Run, label: str, color: str) -> None:
     best, final = _median(run.best), _median(run.final)
-    seeds = f"{len(run.seeds)} seeds" if len(run.seeds) > 1 else "1 seed"
-    steps, returns = _matrix(run)
+    seeds = _counted(len(run.seeds), "seed")
+    steps, returns = _matrix(run, "evaluation")
     low, median, high = _quartiles(returns)
     marker = "o" if len(steps) == 1 else None  # a line through one point is invisible
     if len(run.seeds) > 1:
@@ -100,11 +161,27 @@ def _draw(panel: Axes, run: Run, label: str, color: str) -> None:
     )
 
 
-def _matrix(run: Run) -> tuple[Int[np.ndarray, " steps"], Float[np.ndarray, "steps seeds"]]:
-    """The steps at which any seed was evaluated, and each seed's return there (NaN: none)."""
+def _draw_band(panel: Axes, run: Run, column: str, label: str, color: str) -> None:
+    """The median over seeds and, behind it, from the least to the greatest of them."""
+    steps, values = _matrix(run, column)
+    values = np.where(values > 0, values, np.nan)  # where nothing was learnt yet: not on a log axis
+    known = np.isfinite(values).any(axis=1)
+    steps, values = steps[known], values[known]
+    marker = "o" if len(steps) == 1 else None
+    low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+    panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0, zorder=3)
+    median = np.nanmedian(values, axis=1)
+    label = f"{label}, {_counted(len(run.seeds), 'seed')}"
+    panel.plot(steps, median, color=color, linewidth=1.8, marker=marker, zorder=4, label=label)
+
+
+def _matrix(
+    run: Run, column: str
+) -> tuple[Int[np.ndarray, " steps"], Float[np.ndarray, "steps seeds"]]:
+    """The steps at which any seed has a value in `column`, and each seed's there (NaN: none)."""
     curves = []
     for seed in run.seeds:
-        steps, values = run.evaluations(seed)
+        steps, values = run.column(column, seed)
         pairs = zip(steps, np.asarray(values, np.float64), strict=True)
         curves.append({step: value for step, value in pairs if np.isfinite(value)})
     steps = sorted(set().union(*curves))
@@ -127,17 +204,21 @@ def _median(scores: Float[np.ndarray, " seeds"]) -> str:
     return f"{median:.{digits}f}"
 
 
-def _finish(panel: Axes, task: str, end: int) -> None:
-    """Axes that stay behind the data, and above them the task and what each colour is."""
+def _frame(panel: Axes, end: int) -> None:
+    """Axes that stay behind the data."""
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines[["left", "bottom"]].set_color(_PALE)
-    panel.tick_params(colors=_INK, color=_PALE, labelsize=10)
+    panel.tick_params(which="both", colors=_INK, color=_PALE, labelsize=10)
     panel.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.margins(y=0.06)
     panel.set_xlim(0, 1.02 * end)
     panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: _short(steps)))
+
+
+def _name(panel: Axes, task: str) -> None:
+    """Above the panel the task, and what each colour is."""
     legend = panel.legend(
         title=task,
         loc="lower left",

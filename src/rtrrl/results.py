@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 CURVE = "learning_curve.png"
+VARIANCE = "variance.png"
 
 
 class Stop(StrEnum):
@@ -96,10 +97,19 @@ class Run:
         """The mean evaluation of every seed over the last tenth of its steps (see `score`)."""
         return np.array([each.final for each in self._scores()])
 
+    @property
+    def monitored(self) -> bool:
+        """Whether the variance of its updates was recorded (see `monitoring`)."""
+        return any("gradient_variance" in row for row in self.metrics)
+
     def evaluations(self, seed: int) -> tuple[list[int], list[float | None]]:
         """The steps at which `seed` was evaluated or logged, and its evaluation return there."""
+        return self.column("evaluation", seed)
+
+    def column(self, name: str, seed: int) -> tuple[list[int], list[float | None]]:
+        """The steps at which `seed` was logged, and what it measured there under `name`."""
         rows = [row for row in self.metrics if row["seed"] == seed]
-        return [row["step"] for row in rows], [row.get("evaluation") for row in rows]
+        return [row["step"] for row in rows], [row.get(name) for row in rows]
 
     def result(self) -> dict:
         """The content of result.json."""
@@ -126,6 +136,14 @@ class Run:
         if path is None and self.folder is not None:
             path = self.folder / CURVE
         return learning_curve([self], path)
+
+    def plot_variance(self, path: str | Path | None = None) -> "matplotlib.figure.Figure":
+        """As `plot`, the variance of a monitored run's updates."""
+        from rtrrl.plots import update_variance
+
+        if path is None and self.folder is not None:
+            path = self.folder / VARIANCE
+        return update_variance([self], path)
 
     def _scores(self) -> list[Score]:
         return [score(*self.evaluations(seed), self.config["steps"]) for seed in self.seeds]

@@ -5,6 +5,7 @@
     checkpoint.rtrrl      the whole state when it was last saved
     result.json           best and final score of every seed
     learning_curve.png
+    variance.png          of a monitored run
 
 A chunk is written in the order metrics, checkpoint. So a kill leaves at worst rows that the
 checkpoint knows nothing of, and `rewind` takes them away before the run goes on.
@@ -21,7 +22,7 @@ from typing import Any
 
 from rtrrl.checkpoints import read_meta, write_atomic
 from rtrrl.errors import RunFolderError
-from rtrrl.results import CURVE, Run, Stop
+from rtrrl.results import CURVE, VARIANCE, Run, Stop
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -55,7 +56,7 @@ def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
             )
         _check_is_run(folder)
         # The checkpoint goes first: at no time does it lie beside a config that is not its own.
-        for name in (CHECKPOINT, METRICS, RESULT, CURVE):
+        for name in (CHECKPOINT, METRICS, RESULT, CURVE, VARIANCE):
             (folder / name).unlink(missing_ok=True)
         _remove_temporaries(folder)
     # Infinity is written as such: it is a setting like any other, and Python reads it back.
@@ -258,6 +259,6 @@ def _plain(value: Any) -> Any:
 
 
 def _remove_temporaries(folder: Path) -> None:
-    for name in (CONFIG, METRICS, CHECKPOINT, RESULT, CURVE):
+    for name in (CONFIG, METRICS, CHECKPOINT, RESULT, CURVE, VARIANCE):
         for leftover in folder.glob(f".{name}.*.tmp"):
             leftover.unlink()

@@ -16,6 +16,7 @@ from rtrrl.agents import Agent
 from rtrrl.environments import HostEnvironment, World, make
 from rtrrl.errors import NonFiniteError
 from rtrrl.interrupts import heard
+from rtrrl.monitoring import measured
 from rtrrl.plans import Plan, whole
 from rtrrl.presets import preset
 from rtrrl.progress import Progress
@@ -160,6 +161,8 @@ def _train(plan: Plan, folder: Path | None, state: _Progressing, shown: bool) ->
         runs.save_result(run)
     if folder is not None and state.rows:
         run.plot()
+        if run.monitored:
+            run.plot_variance()
     return run
 
 
@@ -237,6 +240,8 @@ def _measured(plan: Plan, state: _Progressing, seconds: float) -> list[dict]:
             "td_error_rms": np.sqrt(tally.squared_td_error / tally.steps),
             "entropy": tally.entropy / tally.steps,
         }
+    shards = [measured(lives.agent) for lives in state.lives]
+    columns |= {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
     return [
         {"step": state.step, "seed": seed, "seconds": round(seconds, 4)}
         | {name: column[i].item() for name, column in columns.items()}

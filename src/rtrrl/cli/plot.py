@@ -1,12 +1,13 @@
-"""`rtrrl plot`: learning curves of one run or of several."""
+"""`rtrrl plot`: learning curves, or the variance of updates, of one run or of several."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rtrrl.cli.parsing import Parser, add_json, print_json
 from rtrrl.errors import RtrrlError
-from rtrrl.plots import learning_curve
-from rtrrl.runs import CURVE, load_run
+from rtrrl.plots import learning_curve, update_variance
+from rtrrl.results import CURVE, VARIANCE
+from rtrrl.runs import load_run
 
 
 def run(args: Sequence[str]) -> int:
@@ -16,9 +17,14 @@ def run(args: Sequence[str]) -> int:
     for folder, each in zip(given.dirs, runs, strict=True):
         if not each.metrics:
             raise RtrrlError(f"{folder} has no evaluation yet: there is nothing to draw")
-    default = Path(given.dirs[0]) / CURVE if len(runs) == 1 else Path("comparison.png")
+        if given.variance and not each.monitored:
+            raise RtrrlError(
+                f"{folder} did not record the variance of its updates: train with --variance"
+            )
+    draw, name = (update_variance, VARIANCE) if given.variance else (learning_curve, CURVE)
+    default = Path(given.dirs[0]) / name if len(runs) == 1 else Path("comparison.png")
     path = Path(given.out) if given.out else default
-    learning_curve(runs, path)
+    draw(runs, path)
     if given.json:
         print_json({"figure": str(path), "runs": given.dirs})
     else:
@@ -34,6 +40,11 @@ def _parser() -> Parser:
         metavar="FILE",
         help="a .png, .svg or .pdf (default: DIR/learning_curve.png of one run, "
         "./comparison.png of several)",
+    )
+    parser.add_argument(
+        "--variance",
+        action="store_true",
+        help="draw gradient variance and update norm (default: DIR/variance.png of one run)",
     )
     add_json(parser)
     return parser

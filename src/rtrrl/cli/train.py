@@ -23,6 +23,7 @@ from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, whole
 from rtrrl.environments import World, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
+from rtrrl.monitoring import is_monitored, monitored, unmonitored
 from rtrrl.plans import Plan
 from rtrrl.policies import Gaussian
 from rtrrl.presets import preset
@@ -48,6 +49,8 @@ def run(args: Sequence[str]) -> int:
     base = {} if given.config is None else _read_config(Path(given.config))
     agent, environment, plan = _asked(given, base)
     agent = options.change(agent, nested)
+    if given.variance:
+        agent = monitored(agent)
     _check(agent, hint="; add --rule snap1" if given.cell and not given.rule else "")
     name = given.agent or base.get("agent", "default").partition(",")[0]
     out = Path(given.out) if given.out else _free(environment.name, name)
@@ -95,6 +98,7 @@ def _parser() -> Parser:
     ):
         length.add_argument(f"--{name}", metavar="N", type=whole(least), help=text)
     length.add_argument("--greedy", action=switch, help="evaluate the most probable actions")
+    length.add_argument("--variance", action=switch, help="record the variance of the updates")
 
     files = parser.add_argument_group("files")
     files.add_argument(
@@ -131,6 +135,8 @@ def _asked(given: argparse.Namespace, base: dict[str, Any]) -> tuple[Agent, Worl
         agent = _moved(Plan.of(base, environment).agent, environment)
     else:
         agent = preset(given.agent or "default", environment)
+    if given.variance is None:
+        given.variance = is_monitored(agent)
     plan = {
         name: base[name] if getattr(given, name) is None else getattr(given, name)
         for name in ("steps", "evaluations", "episodes", "greedy", "patience", "workers")
@@ -143,7 +149,7 @@ def _asked(given: argparse.Namespace, base: dict[str, Any]) -> tuple[Agent, Worl
     count = len(known) if given.seeds is None else given.seeds
     changed = given.seed is not None or given.seeds is not None
     seeds = range(first, first + count) if changed else known
-    return options.choose(agent, given), environment, plan | {"seeds": tuple(seeds)}
+    return options.choose(unmonitored(agent), given), environment, plan | {"seeds": tuple(seeds)}
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -250,6 +256,8 @@ def _show(run: Run, folder: Path) -> None:
     print(f"run    {folder}")
     if run.metrics:
         print(f"curve  {folder / runs.CURVE}")
+    if run.monitored:
+        print(f"noise  {folder / runs.VARIANCE}")
 
 
 def _score(value: float | np.floating) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rtrrl import runs, settings
 from rtrrl.agents import Agent
+from rtrrl.monitoring import monitored
 from rtrrl.parts import chosen
 from rtrrl.presets import preset
 from rtrrl.results import Run, Stop
@@ -33,6 +34,9 @@ class Entry:
     """Settings that differ from the named agent's, by dotted path."""
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Parts that differ from the named agent's, by their flag and name on the command line."""
+    streams: int = 1
+    variance: bool = False
+    """Whether the variance of the updates is recorded."""
 
     def command(self) -> str:
         """The command line that repeats it."""
@@ -47,19 +51,23 @@ class Entry:
             for name in ("evaluations", "episodes")
             if getattr(self, name) != getattr(Entry, name)
         ]
-        return " ".join([plain, *measured, *parts, *flags])
+        streams = [f"--envs {self.streams}"] if self.streams > 1 else []
+        variance = ["--variance"] if self.variance else []
+        return " ".join([plain, *measured, *streams, *variance, *parts, *flags])
 
     def build(self) -> Agent:
         """The agent."""
         agent = chosen(preset(self.agent, self.task), self.parts)
         for path, value in self.changes.items():
             agent = eqx.tree_at(operator.attrgetter(path), agent, value)
-        return agent
+        return monitored(agent) if self.variance else agent
 
     def folder(self, root: Path) -> Path:
         """Where its run lives."""
         changes = [f"{path}-{value}" for path, value in self.changes.items()]
         changes += [f"{flag}-{name}" for flag, name in self.parts.items()]
+        changes += [f"envs-{self.streams}"] if self.streams > 1 else []
+        changes += ["variance"] if self.variance else []
         return root / "-".join([self.task.replace("/", "-"), self.agent, *changes])
 
     def run(self, root: Path, progress: bool = True) -> Run:
@@ -75,6 +83,7 @@ class Entry:
                 seeds=self.seeds,
                 evaluations=self.evaluations,
                 episodes=self.episodes,
+                streams=self.streams,
                 out=folder,
                 overwrite=True,
                 progress=progress,
@@ -90,12 +99,13 @@ class Entry:
         """Whether what lies in `folder` is a run of this very entry."""
         if not (folder / runs.CHECKPOINT).exists():
             return False
-        config = runs.load_run(folder).config
+        config = {"streams": 1} | runs.load_run(folder).config  # older runs do not say
         wanted = {
             "steps": self.steps,
             "seeds": list(self.seeds),
             "evaluations": self.evaluations,
             "episodes": self.episodes,
+            "streams": self.streams,
             "settings": settings.to_dict(agent),
         }
         return {name: config.get(name) for name in wanted} == wanted
