@@ -3,7 +3,7 @@
 import io
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from rtrrl.results import Run
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _INK, _PALE = "#262626", "#8c8c8c"
 _SUFFIXES = (".png", ".svg", ".pdf")
+
+Interval = tuple[float, float, float]
 
 
 def learning_curve(
@@ -80,6 +82,41 @@ def update_variance(runs: Sequence[Run], path: str | Path | None = None) -> Figu
         _name(panels[0], task)
     for panel in rows[-1]:
         panel.set_xlabel("environment steps of a stream", fontsize=11, color=_INK)
+    if path is not None:
+        _write(figure, Path(path))
+    return figure
+
+
+def forest(groups: Mapping[str, Mapping[str, Interval]], path: str | Path | None = None) -> Figure:
+    """Draw estimates with their intervals, a panel for each group and a row for each name.
+
+    The first name of all is what the others are compared with: its estimate is a line through the
+    panel. An interval is (estimate, low, high). The figure is returned, and written to `path` if
+    there is one.
+
+    **Raises** `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
+    """
+    _check_suffix(path)
+    names = list(dict.fromkeys(name for group in groups.values() for name in group))
+    figure = _figure(2.2 + 2.4 * len(groups), 0.8 + 0.27 * len(names))
+    panels = list(figure.subplots(1, len(groups), sharey=True, squeeze=False).flat)
+    for panel, (title, group) in zip(panels, groups.items(), strict=True):
+        for row, name in enumerate(names):
+            if name in group:
+                estimate, low, high = group[name]
+                color = _COLORS[1] if row == 0 else _COLORS[0]
+                panel.plot([low, high], [row, row], color=color, linewidth=2.2, alpha=0.5)
+                panel.plot(estimate, row, "o", color=color, markersize=5)
+        if names and names[0] in group:
+            panel.axvline(group[names[0]][0], color=_COLORS[1], linewidth=0.8, zorder=0)
+        panel.set_title(title, fontsize=11, fontweight="bold", color=_INK)
+        panel.spines[["top", "right", "left"]].set_visible(False)
+        panel.tick_params(colors=_INK, color=_PALE, labelsize=9, left=False)
+        panel.xaxis.set_major_locator(MaxNLocator(3))
+        panel.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+        panel.set_axisbelow(True)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
     if path is not None:
         _write(figure, Path(path))
     return figure

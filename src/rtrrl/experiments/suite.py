@@ -95,6 +95,14 @@ class Entry:
             raise KeyboardInterrupt(f"{folder} is kept and goes on when this is started again")
         return run
 
+    def finished(self, root: Path) -> Run | None:
+        """The run, if it has been run to its end; nothing is run."""
+        folder = self.folder(root)
+        if not self._fits(folder, self.build()):
+            return None
+        run = runs.load_run(folder)
+        return run if run.finished else None
+
     def _fits(self, folder: Path, agent: Agent) -> bool:
         """Whether what lies in `folder` is a run of this very entry."""
         if not (folder / runs.CHECKPOINT).exists():

@@ -1,0 +1,79 @@
+"""What can be pulled to make an agent keep what it learns: each lever is one change."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Lever:
+    """An agent that differs from another in one thing."""
+
+    name: str
+    why: str
+    """What one might expect of it, in half a sentence."""
+    agent: str = "default"
+    changes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """By dotted path, as `suite.Entry` takes them."""
+    parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _traces(decay: float) -> dict[str, float]:
+    return {f"trace_decay_{group}": decay for group in ("actor", "critic", "recurrent")}
+
+
+REFERENCE = Lever("default", "what the levers below are pulled on")
+
+LEVERS = (
+    Lever("λ = 0.8", "less noise of old actions", changes=_traces(0.8)),
+    Lever("λ = 0.9", "less noise of old actions", changes=_traces(0.9)),
+    Lever("λ = 1", "no bias by values that are wrong", changes=_traces(1.0)),
+    Lever("λ of the recurrence 0.9", "shorter there alone", changes={"trace_decay_recurrent": 0.9}),
+    Lever(
+        "λ of the readouts 0.9",
+        "shorter there alone",
+        changes={"trace_decay_actor": 0.9, "trace_decay_critic": 0.9},
+    ),
+    Lever("γ = 0.995", "a longer horizon", changes={"discount": 0.995}),
+    Lever(
+        "recurrence as fast as readouts",
+        "features that change under the readouts",
+        changes={"optimizer.recurrent_multiple": 1.0},
+    ),
+    Lever(
+        "recurrence at 0.3",
+        "features that change under the readouts",
+        changes={"optimizer.recurrent_multiple": 0.3},
+    ),
+    Lever("recurrence at 0.03", "slower still", changes={"optimizer.recurrent_multiple": 0.03}),
+    Lever("recurrence frozen", "a reservoir", parts={"rule": "frozen"}),
+    Lever("learning rate 3e-4", "smaller steps", changes={"optimizer.learning_rate": 3e-4}),
+    Lever("learning rate 3e-3", "larger steps", changes={"optimizer.learning_rate": 3e-3}),
+    Lever("gradient norm clipped at 1", "as published", changes={"optimizer.clip": 1.0}),
+    Lever("Adam's ε = 1e-8", "as published", changes={"optimizer.epsilon": 1e-8}),
+    Lever(
+        "Adam's ε = 1e-2", "calmer where gradients are small", changes={"optimizer.epsilon": 1e-2}
+    ),
+    Lever("Adam's β₁ = 0", "the trace is momentum enough", changes={"optimizer.b1": 0.0}),
+    Lever("Adam's β₂ = 0.9999", "a longer memory of scale", changes={"optimizer.b2": 0.9999}),
+    Lever("ObGD", "steps that cannot overshoot", parts={"optimizer": "obgd"}),
+    Lever("adaptive ObGD", "the same, weight by weight", parts={"optimizer": "adaptive-obgd"}),
+    Lever("intentional updates", "steps by their effect", parts={"optimizer": "intentional"}),
+    Lever("random feedback", "as in a brain", parts={"feedback": "random"}),
+    Lever("replacing traces", "traces that do not pile up", parts={"trace": "replacing"}),
+    Lever("rewards as they come", "one scale less", parts={"rewards": "raw"}),
+    Lever("observations normalised", "inputs of one size", parts={"observations": "normalized"}),
+    Lever("usual ring of retentions", "as in the literature", parts={"retention": "ring"}),
+    Lever("stronger entropy bonus", "1e-2 for 1e-5", changes={"entropy_rate": 1e-2}),
+    Lever("64 units", "more features", changes={"cell.hidden": 64}),
+)
+"""Each is the default but for one thing."""
+
+PAPER = Lever("paper", "as published", agent="paper")
+STABLE = Lever("paper-stable", "the paper's cell, rule and feedback", agent="paper-stable")
+
+PAPER_LEVERS = (
+    PAPER,
+    Lever("paper, norm not clipped", "", agent="paper", changes={"optimizer.clip": math.inf}),
+    STABLE,
+)

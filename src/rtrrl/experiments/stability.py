@@ -1,0 +1,247 @@
+"""What makes streaming recurrent learning keep what it learns: the targets, and each lever alone.
+
+    python -m rtrrl.experiments.stability                  # runs what is missing, writes the page
+    python -m rtrrl.experiments.stability targets --tasks Acrobot
+    python -m rtrrl.experiments.stability levers --only "λ = 0.9" "ObGD"
+
+A run is done once and lies in runs/stability, whence it is read or goes on if it was interrupted.
+docs/stability.md is written by hand but for what stands between its markers.
+"""
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rtrrl.checkpoints import write_atomic
+from rtrrl.experiments.levers import LEVERS, PAPER_LEVERS, REFERENCE, STABLE, Lever
+from rtrrl.experiments.statistics import mean_interval, share_interval
+from rtrrl.experiments.suite import Entry, markdown, shown
+from rtrrl.plots import forest, learning_curve
+from rtrrl.results import Run
+
+FOLDER = Path("runs/stability")
+PAGE = Path("docs/stability.md")
+FIGURES = Path("docs/figures")
+
+REPORTED = range(10)
+TUNED = range(100, 108)
+"""Seeds on which settings were chosen: none of them is reported as reaching a target."""
+KEPT = 0.8
+"""A seed that ends below this part of its best, counted from chance, has collapsed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The final score that a share of seeds should reach."""
+
+    task: str
+    steps: int
+    score: float
+    share: float
+    chance: float
+    """What the random agent scores: what a collapse falls towards."""
+    seeds: Sequence[int] = REPORTED
+    evaluations: int = 50
+    episodes: int = 20
+
+    def entry(self, lever: Lever) -> Entry:
+        """The run of an agent."""
+        return Entry(
+            self.task,
+            lever.agent,
+            self.steps,
+            self.seeds,
+            evaluations=self.evaluations,
+            episodes=self.episodes,
+            changes=lever.changes,
+            parts=lever.parts,
+        )
+
+
+MUJOCO = {"seeds": range(5), "evaluations": 30, "episodes": 3}
+TARGETS = (
+    Target("MemoryChain-16", 500_000, 0.97, 0.9, 0.0),
+    Target("MemoryChain-32", 500_000, 0.97, 0.9, 0.0),
+    Target("MemoryChain-64", 1_000_000, 0.97, 0.9, 0.0),
+    Target("MemoryChain-128", 2_000_000, 0.95, 0.8, 0.0),
+    Target("MemoryChain-256", 3_000_000, 0.9, 0.6, 0.0),
+    Target("CartPole-pos", 2_000_000, 475, 0.8, 22.0),
+    Target("CartPole-vel", 2_000_000, 475, 0.8, 22.0),
+    Target("Acrobot", 100_000, -100, 0.9, -500.0),
+    Target("RepeatPreviousEasy", 2_000_000, 0.9, 0.8, -0.5),
+    Target("RepeatFirstEasy", 2_000_000, 0.9, 0.8, -0.5),
+    Target("DeepSea-16", 1_000_000, 0.9, 0.8, 0.0),
+    Target("MountainCarContinuous-pos", 1_000_000, 80, 0.6, -100.0),
+    Target("gymnasium/HalfCheetah-v5-pos", 3_000_000, 2400, 0.5, -350.0, **MUJOCO),
+    Target("gymnasium/Hopper-v5-pos", 3_000_000, 1300, 0.5, 15.0, **MUJOCO),
+)
+
+TRIALS = tuple(
+    dataclasses.replace(target, steps=min(target.steps, 1_000_000), seeds=TUNED, episodes=10)
+    for target in TARGETS
+    if target.task in ("CartPole-pos", "MemoryChain-128", "Acrobot", "MountainCarContinuous-pos")
+)
+"""What levers are tried on: balance, memory, little time, and a reward that is hard to find."""
+
+Done = dict[tuple[str, str], Run]
+"""Runs by the lever's name and the task."""
+
+
+def main() -> None:
+    """Runs what is asked for and missing; writes the page where nothing was left out."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("part", nargs="?", choices=("targets", "paper", "levers"))
+    parser.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks alone")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these agents or levers alone")
+    asked = parser.parse_args()
+    for part, (levers, targets) in PARTS.items():
+        for lever in levers:
+            for target in targets:
+                if (
+                    asked.part in (None, part)
+                    and (asked.tasks is None or target.task in asked.tasks)
+                    and (asked.only is None or lever.name in asked.only)
+                ):
+                    target.entry(lever).run(FOLDER / part)
+    write(finished())
+    print(f"written: {PAGE} and {FIGURES}/stability-*.png")
+
+
+PARTS: dict[str, tuple[Sequence[Lever], Sequence[Target]]] = {
+    "targets": ((REFERENCE,), TARGETS),
+    "paper": (PAPER_LEVERS, TARGETS),
+    "levers": ((REFERENCE, *LEVERS), TRIALS),
+}
+
+
+def finished() -> dict[str, Done]:
+    """The finished runs of every part."""
+    return {
+        part: {
+            (lever.name, target.task): run
+            for lever in levers
+            for target in targets
+            if (run := target.entry(lever).finished(FOLDER / part)) is not None
+        }
+        for part, (levers, targets) in PARTS.items()
+    }
+
+
+def write(done: dict[str, Done]) -> None:
+    """Puts tables into the page, between its markers, and draws its figures."""
+    tables = {
+        "targets": target_table(REFERENCE, done["targets"]),
+        "paper": collapse_table(done["paper"]),
+        "stable": target_table(STABLE, done["paper"]),
+        "levers": lever_table(done["levers"]),
+    }
+    page = PAGE.read_text()
+    for name, table in tables.items():
+        page, count = re.subn(
+            rf"(<!-- {name} -->\n).*?(<!-- end -->)",
+            lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}",
+            page,
+            flags=re.DOTALL,
+        )
+        assert count == 1, f"{PAGE} lacks the marker <!-- {name} -->"
+    write_atomic(PAGE, page.encode())
+    curves = [done["targets"][key] for key in done["targets"]]
+    learning_curve(curves, FIGURES / "stability-default.png")
+    names = [lever.name for lever in (REFERENCE, *LEVERS)]
+    forest(_intervals(names, done["levers"]), FIGURES / "stability-levers.png")
+
+
+def target_table(lever: Lever, done: Done) -> str:
+    """One agent on every task: how many seeds reach the target, and how many collapse."""
+    columns = ("task", "steps", "target", "seeds that reach it", "95 %", "", "best", "final")
+    rows = []
+    for target in TARGETS:
+        run = done.get((lever.name, target.task))
+        wanted = f"≥ {target.score:g} in {target.share:.0%}"
+        if run is None:
+            rows.append([target.task, f"{target.steps:,}", wanted, *["–"] * 7])
+            continue
+        reached = int(np.sum(run.final >= target.score))
+        share = share_interval(reached, len(run.seeds))
+        rows.append(
+            [
+                target.task,
+                f"{target.steps:,}",
+                wanted,
+                f"{reached} of {len(run.seeds)}",
+                f"{share.low:.0%} … {share.high:.0%}",
+                "met" if share.estimate >= target.share else "**missed**",
+                shown(np.median(run.best)),
+                shown(np.median(run.final)),
+                " ".join(shown(value) for value in np.sort(run.final)[::-1]),
+                f"{collapsed(target, run)} of {len(run.seeds)}",
+            ]
+        )
+    return markdown((*columns, "final of each seed", "collapsed"), rows)
+
+
+def collapse_table(done: Done) -> str:
+    """The paper's agent and its siblings: median best and final, and the share that collapses."""
+    levers = [lever for lever in PAPER_LEVERS if any(name == lever.name for name, _ in done)]
+    rows = []
+    for target in TARGETS:
+        cells = [target.task]
+        for lever in levers:
+            run = done.get((lever.name, target.task))
+            cells += (
+                ["–"]
+                if run is None
+                else [
+                    f"{shown(np.median(run.best))} → {shown(np.median(run.final))}, "
+                    f"{collapsed(target, run)} of {len(run.seeds)}"
+                ]
+            )
+        rows.append(cells)
+    return markdown(("task", *(lever.name for lever in levers)), rows)
+
+
+def collapsed(target: Target, run: Run) -> int:
+    """How many seeds ended below `KEPT` of what they had gained over chance at their best."""
+    gained, kept = run.best - target.chance, run.final - target.chance
+    return int(np.sum(kept < KEPT * gained))
+
+
+def lever_table(done: Done) -> str:
+    """Every lever on every trial: mean final score with its interval, and collapses."""
+    tasks = [trial.task for trial in TRIALS]
+    rows = []
+    for lever in (REFERENCE, *LEVERS):
+        cells = [lever.name, lever.why]
+        for trial in TRIALS:
+            run = done.get((lever.name, trial.task))
+            if run is None:
+                cells.append("–")
+                continue
+            mean = mean_interval(run.final)
+            lost = collapsed(trial, run)
+            cells.append(
+                f"{shown(mean.estimate)} [{shown(mean.low)}, {shown(mean.high)}]"
+                + (f", {lost} lost" if lost else "")
+            )
+        rows.append(cells)
+    return markdown(("lever", "in the hope of", *tasks), rows)
+
+
+def _intervals(names: Sequence[str], done: Done) -> dict[str, dict[str, tuple]]:
+    """By task and lever: estimate, low, high."""
+    return {
+        trial.task: {
+            name: mean_interval(done[name, trial.task].final)
+            for name in names
+            if (name, trial.task) in done
+        }
+        for trial in TRIALS
+    }
+
+
+if __name__ == "__main__":
+    main()
