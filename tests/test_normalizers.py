@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rtrrl.normalizers import (
+    AmplifiedObservations,
     Moments,
     RawObservations,
     RawRewards,
@@ -42,8 +43,29 @@ def test_observations_come_out_standard(x64):
     np.testing.assert_allclose(out.std(axis=0, ddof=1), 1, rtol=1e-8)
 
 
-def test_a_constant_observation_stays_finite():
-    normalizer = RunningObservations()
+def test_amplified_observations_grow_and_never_shrink(x64):
+    """One that varies by 0.2 comes out with deviation 1, one that varies by 3 keeps its own."""
+    values = [5.0, -1.0] + np.array([0.2, 3.0]) * np.random.default_rng(0).normal(size=(400, 2))
+    normalizer = AmplifiedObservations(epsilon=0.0)
+    statistics = normalizer.init(2)
+    for value in values:
+        statistics = normalizer.update(statistics, jnp.asarray(value))
+    out = jax.vmap(normalizer, in_axes=(None, 0))(statistics, jnp.asarray(values))
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-12)
+    own = values[:, 1].std(ddof=1)
+    np.testing.assert_allclose(out.std(axis=0, ddof=1), [1.0, own], rtol=1e-8)
+
+
+def test_amplification_is_bounded():
+    """By 1/√ε: what was constant for a whole life may change in the end."""
+    normalizer = AmplifiedObservations()
+    always = Moments(jnp.array(1e6), jnp.array([2.0]), jnp.array([0.0]))
+    assert float(normalizer(always, jnp.array([3.0]))[0]) == pytest.approx(100, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [RunningObservations, AmplifiedObservations])
+def test_a_constant_observation_stays_finite(kind):
+    normalizer = kind()
     statistics = normalizer.init(1)
     for _ in range(3):
         statistics = normalizer.update(statistics, jnp.array([2.0]))

@@ -38,6 +38,9 @@ _DIAGONAL = gradients.DiagonalRTRL()
 
 PRESETS: dict[str, Preset] = {
     "default": _default("the one to start with: RTU, exact diagonal RTRL, symmetric feedback"),
+    "paper-stable": Preset(
+        RTRRL, RTRRL.paper_stable, "the paper's cell, rule and feedback; keeps what it learns"
+    ),
     "paper": _paper("as published: CT-RNN, RFLO, random feedback, Adam, clipped gradient"),
     "td-lambda": _paper(
         "linear TD(λ): the paper's agent without memory",

@@ -16,11 +16,13 @@ from rtrrl.agents.state import Moment, RTRRLState, at_rest
 from rtrrl.environments import World
 from rtrrl.errors import RtrrlError
 from rtrrl.normalizers import (
+    AmplifiedObservations,
     ObservationNormalizer,
     RawObservations,
     RawRewards,
     ReturnScaledRewards,
     RewardNormalizer,
+    RunningObservations,
 )
 from rtrrl.policies import Policy
 from rtrrl.randomness import written_out
@@ -96,22 +98,37 @@ class RTRRL(ActorCritic):
     def default(cls, task: str | World, **changes: Any) -> Self:
         """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
 
-        The influence carries credit to inputs of long ago, so the traces need not: λ = 0.9 keeps
-        the noise of all the actions in between out of them. Time constants start spread up to
-        1,000 steps, and the recurrence learns more slowly than the readouts. The norm is not
-        clipped: a clipped step is as large when nothing is left to learn as when all is.
+        It keeps what it learns (docs/stability.md): the recurrence learns ten times more slowly
+        than the readouts, whose ground it is, with the long traces that such a slow learner can
+        afford. Time constants start spread up to 1,000 steps. The norm is not clipped: a clipped
+        step is as large when nothing is left to learn as when all is.
         """
         settings = {
             "cell": cells.RTURecipe(retention=cells.LogUniformTimes()),
             "rule": gradients.DiagonalRTRL(),
             "feedback": readouts.Symmetric(),
-            "optimizer": Adam(recurrent_multiple=0.3, clip=math.inf, epsilon=1e-3),
+            "optimizer": Adam(recurrent_multiple=0.1, clip=math.inf, epsilon=1e-3),
+            "observation_normalizer": AmplifiedObservations(),
             "reward_normalizer": ReturnScaledRewards(),
-            "trace_decay_actor": 0.9,
-            "trace_decay_critic": 0.9,
-            "trace_decay_recurrent": 0.9,
         }
-        return cls._for(task, settings | changes)
+        return cls._exploring(task, settings | changes)
+
+    @classmethod
+    def paper_stable(cls, task: str | World, **changes: Any) -> Self:
+        """The paper's cell, rule and random feedback, in settings that keep what is learnt."""
+        settings = {
+            "optimizer": Adam(recurrent_multiple=0.03, clip=math.inf, epsilon=1e-3),
+            "observation_normalizer": RunningObservations(),
+            "reward_normalizer": ReturnScaledRewards(),
+        }
+        return cls._exploring(task, settings | changes)
+
+    @classmethod
+    def _exploring(cls, task: str | World, settings: dict[str, Any]) -> Self:
+        agent = cls._for(task, settings)
+        if "policy" in settings:
+            return agent
+        return dataclasses.replace(agent, policy=agent.policy.exploring())
 
     def init(self, key: Key) -> RTRRLState:
         """Random weights; everything else at rest."""

@@ -61,6 +61,10 @@ class Policy(eqx.Module):
     def no_action(self) -> Action:
         """A placeholder of the action's type, for before the first one."""
 
+    def exploring(self) -> "Policy":
+        """This family, made to find things out in one long life: itself, where draws differ."""
+        return self
+
     def score(self, y: Outputs, action: Action) -> Outputs:
         """∇_y log π(a | y)."""
         return jax.grad(self.log_probability)(y, jax.lax.stop_gradient(action))

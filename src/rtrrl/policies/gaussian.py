@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rtrrl.policies.base import Outputs, Policy
-from rtrrl.policies.noises import Noise, WhiteNoise
+from rtrrl.policies.noises import AutoregressiveNoise, Noise, WhiteNoise
 from rtrrl.types import Key, Scalar
 
 Dimensions = Float[Array, "dimensions"]
@@ -101,6 +101,10 @@ class Gaussian(Policy):
     def __check_init__(self) -> None:
         if not 0 < self.narrowest < 1:
             raise ValueError(f"narrowest is {self.narrowest}: it must lie between 0 and 1")
+
+    def exploring(self) -> "Gaussian":
+        """With noise that lasts from step to step, and a width that never closes."""
+        return dataclasses.replace(self, noising=AutoregressiveNoise(), narrowest=0.2)
 
     @property
     def outputs(self) -> int:
