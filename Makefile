@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint learn variance bench performance clean
+.PHONY: help install demo test lint learn stability variance bench performance clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ learn: $(INSTALLED)  ## the learning targets, written into docs/results.md
 
 variance: $(INSTALLED)  ## how noisy one stream's updates are, written into docs/variance.md
 	$(BIN)/python -m rtrrl.experiments.variance
+
+stability: $(INSTALLED)  ## what lasts and what does not, written into docs/stability.md; hours
+	$(BIN)/python -m rtrrl.experiments.stability
 
 bench: $(INSTALLED)  ## the speed targets, each beside its floor timed in the same run
 	$(BIN)/python benchmarks/targets.py

@@ -13,9 +13,11 @@ class Lever:
     why: str
     """What one might expect of it, in half a sentence."""
     agent: str = "default"
-    changes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    changes: Mapping[str, float | int] = dataclasses.field(default_factory=dict)
     """By dotted path, as `suite.Entry` takes them."""
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    continuous: bool = False
+    """Whether it means something only where actions are numbers."""
 
 
 def _traces(decay: float) -> dict[str, float]:
@@ -62,7 +64,9 @@ LEVERS = (
     Lever("random feedback", "as in a brain", parts={"feedback": "random"}),
     Lever("replacing traces", "traces that do not pile up", parts={"trace": "replacing"}),
     Lever("rewards as they come", "one scale less", parts={"rewards": "raw"}),
+    Lever("observations as they come", "one scale less", parts={"observations": "raw"}),
     Lever("observations normalised", "inputs of one size", parts={"observations": "normalized"}),
+    Lever("white noise", "each action by itself", parts={"noise": "white"}, continuous=True),
     Lever("usual ring of retentions", "as in the literature", parts={"retention": "ring"}),
     Lever("stronger entropy bonus", "1e-2 for 1e-5", changes={"entropy_rate": 1e-2}),
     Lever("64 units", "more features", changes={"cell.hidden": 64}),

@@ -10,8 +10,9 @@ docs/stability.md is written by hand but for what stands between its markers.
 
 import argparse
 import dataclasses
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,8 @@ class Target:
     share: float
     chance: float
     """What the random agent scores: what a collapse falls towards."""
+    continuous: bool = False
+    """Whether actions are numbers."""
     seeds: Sequence[int] = REPORTED
     evaluations: int = 50
     episodes: int = 20
@@ -62,22 +65,22 @@ class Target:
         )
 
 
-MUJOCO = {"seeds": range(5), "evaluations": 30, "episodes": 3}
+MUJOCO = {"continuous": True, "seeds": range(5), "evaluations": 30, "episodes": 3}
 TARGETS = (
     Target("MemoryChain-16", 500_000, 0.97, 0.9, 0.0),
     Target("MemoryChain-32", 500_000, 0.97, 0.9, 0.0),
     Target("MemoryChain-64", 1_000_000, 0.97, 0.9, 0.0),
     Target("MemoryChain-128", 2_000_000, 0.95, 0.8, 0.0),
     Target("MemoryChain-256", 3_000_000, 0.9, 0.6, 0.0),
-    Target("CartPole-pos", 2_000_000, 475, 0.8, 22.0),
-    Target("CartPole-vel", 2_000_000, 475, 0.8, 22.0),
-    Target("Acrobot", 100_000, -100, 0.9, -500.0),
+    Target("CartPole-pos", 2_000_000, 475.0, 0.8, 22.0),
+    Target("CartPole-vel", 2_000_000, 475.0, 0.8, 22.0),
+    Target("Acrobot", 100_000, -100.0, 0.9, -500.0),
     Target("RepeatPreviousEasy", 2_000_000, 0.9, 0.8, -0.5),
     Target("RepeatFirstEasy", 2_000_000, 0.9, 0.8, -0.5),
     Target("DeepSea-16", 1_000_000, 0.9, 0.8, 0.0),
-    Target("MountainCarContinuous-pos", 1_000_000, 80, 0.6, -100.0),
-    Target("gymnasium/HalfCheetah-v5-pos", 3_000_000, 2400, 0.5, -350.0, **MUJOCO),
-    Target("gymnasium/Hopper-v5-pos", 3_000_000, 1300, 0.5, 15.0, **MUJOCO),
+    Target("MountainCarContinuous-pos", 1_000_000, 80.0, 0.6, -100.0, continuous=True),
+    Target("gymnasium/HalfCheetah-v5-pos", 3_000_000, 2400.0, 0.5, -350.0, **MUJOCO),
+    Target("gymnasium/Hopper-v5-pos", 3_000_000, 1300.0, 0.5, 15.0, **MUJOCO),
 )
 
 TRIALS = tuple(
@@ -98,15 +101,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks alone")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these agents or levers alone")
     asked = parser.parse_args()
-    for part, (levers, targets) in PARTS.items():
-        for lever in levers:
-            for target in targets:
-                if (
-                    asked.part in (None, part)
-                    and (asked.tasks is None or target.task in asked.tasks)
-                    and (asked.only is None or lever.name in asked.only)
-                ):
-                    target.entry(lever).run(FOLDER / part)
+    for part, lever, target in everything():
+        if (
+            asked.part in (None, part)
+            and (asked.tasks is None or target.task in asked.tasks)
+            and (asked.only is None or lever.name in asked.only)
+        ):
+            target.entry(lever).run(FOLDER / part)
     write(finished())
     print(f"written: {PAGE} and {FIGURES}/stability-*.png")
 
@@ -118,17 +119,21 @@ PARTS: dict[str, tuple[Sequence[Lever], Sequence[Target]]] = {
 }
 
 
+def everything() -> Iterator[tuple[str, Lever, Target]]:
+    """Every run there is, by the part that it belongs to."""
+    for part, (levers, targets) in PARTS.items():
+        for lever, target in itertools.product(levers, targets):
+            if target.continuous or not lever.continuous:
+                yield part, lever, target
+
+
 def finished() -> dict[str, Done]:
     """The finished runs of every part."""
-    return {
-        part: {
-            (lever.name, target.task): run
-            for lever in levers
-            for target in targets
-            if (run := target.entry(lever).finished(FOLDER / part)) is not None
-        }
-        for part, (levers, targets) in PARTS.items()
-    }
+    done: dict[str, Done] = {part: {} for part in PARTS}
+    for part, lever, target in everything():
+        if (run := target.entry(lever).finished(FOLDER / part)) is not None:
+            done[part][lever.name, target.task] = run
+    return done
 
 
 def write(done: dict[str, Done]) -> None:

@@ -30,7 +30,7 @@ class Entry:
     """How many seeds' final score should reach the target."""
     evaluations: int = 50
     episodes: int = 10
-    changes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    changes: Mapping[str, float | int] = dataclasses.field(default_factory=dict)
     """Settings that differ from the named agent's, by dotted path."""
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Parts that differ from the named agent's, by their flag and name on the command line."""
