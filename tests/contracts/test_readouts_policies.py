@@ -26,6 +26,8 @@ FEEDBACKS = [Symmetric(), RandomFeedback(), RandomFeedback(scale=3.0)]
 POLICIES = {
     "categorical": Categorical(3),
     "factored": Factored((3, 2)),
+    "blind categorical": Categorical(3, 0.2),
+    "blind factored": Factored((3, 2), 0.2),
     "gaussian": Gaussian((-2.0, 0.0), (4.0, 1.0)),
     "global": Gaussian((-2.0, 0.0), (4.0, 1.0), GlobalSpread()),
     "unbounded": Gaussian((-np.inf,), (np.inf,)),
@@ -34,6 +36,9 @@ DRAWS = 4000
 
 each_feedback = pytest.mark.parametrize("feedback", FEEDBACKS, ids=lambda f: type(f).__name__)
 each_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+EXACT = {name: policy for name, policy in POLICIES.items() if "blind" not in name}
+"""Those whose score is the derivative of log π."""
+each_exact_policy = pytest.mark.parametrize("policy", EXACT.values(), ids=EXACT)
 
 
 def outputs(policy):
@@ -84,7 +89,7 @@ def test_actions_have_one_type(policy):
         assert (scalar.shape, scalar.dtype) == ((), y.dtype)
 
 
-@each_policy
+@each_exact_policy
 def test_score_is_the_derivative_of_the_log_probability(policy, x64):
     y = outputs(policy)
     action = policy.sample(jax.random.key(3), y)
@@ -104,7 +109,7 @@ def test_score_is_zero_on_average_and_not_by_itself(policy):
     assert (np.abs(scores.mean(axis=0)) < 4 * standard).all()
 
 
-@each_policy
+@each_exact_policy
 def test_a_draw_carries_no_gradient(policy):
     """∇_y log π(sample(y) | y), draw included, is the score of that draw held fixed."""
     y, key = outputs(policy), jax.random.key(3)
@@ -141,6 +146,40 @@ def test_categorical_by_hand():
     np.testing.assert_allclose(policy.score(y, jnp.array(0)), [0.25, -0.25], rtol=1e-6)
     np.testing.assert_array_equal(policy.encode(jnp.array(1)), [0, 1])
     assert (draws(policy, y) == 0).mean() == pytest.approx(0.75, abs=0.03)
+
+
+def test_blind_actions_by_hand():
+    """ε = 0.2 of two actions: 0.8 · [0.75, 0.25] + 0.1."""
+    policy = Categorical(2, 0.2)
+    y, pi = jnp.log(jnp.array([0.75, 0.25])), np.array([0.7, 0.3])
+    np.testing.assert_allclose(jnp.exp(policy.log_probabilities(y)), pi, rtol=1e-6)
+    assert (draws(policy, y) == 0).mean() == pytest.approx(0.7, abs=0.03)
+    np.testing.assert_allclose(policy.score(y, jnp.array(0)), [0.3, -0.3], rtol=1e-6)
+    assert float(policy.entropy(y)) == pytest.approx(-(pi @ np.log(pi)), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["blind categorical", "blind factored"])
+def test_entropy_gradient_of_a_mixture_is_the_derivative(name, x64):
+    policy = POLICIES[name]
+    y = outputs(policy)
+    np.testing.assert_allclose(policy.entropy_gradient(y), jax.grad(policy.entropy)(y), rtol=1e-9)
+
+
+def test_who_explores_can_find_out_that_he_is_wrong():
+    """Certain of action 0: without blind actions the other one is never tried nor credited."""
+    y, other = jnp.array([60.0, 0.0]), jnp.array(1)
+    closed, open_ = Categorical(2), Categorical(2).exploring()
+    assert not (draws(closed, y) == 1).any()
+    assert (draws(open_, y) == 1).any()
+    assert float(open_.score(y, other)[1]) > 0.99
+    derivative = jax.grad(open_.log_probability)(y, other)
+    assert float(jnp.abs(derivative).max()) < 1e-6, "the exact one says nothing there"
+
+
+@pytest.mark.parametrize("kind", [lambda e: Categorical(2, e), lambda e: Factored((2, 3), e)])
+def test_a_share_of_blind_actions_is_a_share(kind):
+    with pytest.raises(ValueError, match=r"exploration is 1\.0.*\[0, 1\)"):
+        kind(1.0)
 
 
 def test_bounded_gaussian_by_hand():

@@ -1,5 +1,7 @@
 """Policies over discrete actions."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,11 +11,25 @@ from jaxtyping import Array, Float, Int
 from rtrrl.policies.base import Outputs, Policy
 from rtrrl.types import Key, Scalar
 
+EXPLORATION = 0.005
+"""ε of a policy that is to explore for life: a chance of mistakes that hardly costs a score."""
+
 
 class Categorical(Policy):
-    """π(a | y) = softmax(y)ₐ."""
+    """π(a | y) = (1 − ε) softmax(y)ₐ + ε/n: of n actions, a share ε is drawn blindly.
+
+    **Raises** `ValueError` where `exploration`, ε, does not lie in [0, 1).
+    """
 
     actions: int = eqx.field(static=True)
+    exploration: float = eqx.field(static=True, default=0.0)
+
+    def __check_init__(self) -> None:
+        _check_share(self.exploration)
+
+    def exploring(self) -> "Categorical":
+        """With a few blind actions: who is certain never finds out that he is wrong."""
+        return dataclasses.replace(self, exploration=EXPLORATION)
 
     @property
     def outputs(self) -> int:
@@ -25,32 +41,44 @@ class Categorical(Policy):
         """One-hot."""
         return self.actions
 
+    def log_probabilities(self, y: Outputs) -> Float[Array, "actions"]:
+        """log π of every action."""
+        if self.exploration == 0:
+            return jax.nn.log_softmax(y)
+        return jnp.log((1 - self.exploration) * jax.nn.softmax(y) + self.exploration / self.actions)
+
     def sample(self, key: Key, y: Outputs) -> Int[Array, ""]:
         """By the Gumbel trick."""
-        return jax.random.categorical(key, y)
+        return jax.random.categorical(
+            key, y if self.exploration == 0 else self.log_probabilities(y)
+        )
 
     def mode(self, y: Outputs) -> Int[Array, ""]:
         """The largest logit."""
         return jnp.argmax(y)
 
     def log_probability(self, y: Outputs, action: Int[Array, ""]) -> Scalar:
-        """y_a − log Σ exp y."""
-        return jax.nn.log_softmax(y) @ self.encode(action).astype(y.dtype)
+        """log π(a)."""
+        return self.log_probabilities(y) @ self.encode(action).astype(y.dtype)
 
     def entropy(self, y: Outputs) -> Scalar:
         """−Σ π log π."""
-        log_pi = jax.nn.log_softmax(y)
+        log_pi = self.log_probabilities(y)
         return -jnp.sum(jnp.exp(log_pi) * log_pi)
 
     def score(self, y: Outputs, action: Int[Array, ""]) -> Outputs:
-        """onehot(a) − π: as its derivative, in fewer kernels."""
-        return self.encode(action).astype(y.dtype) - jax.nn.softmax(y)
+        """onehot(a) − π: zero on average, and with ε = 0 the derivative of log π.
+
+        With blind actions that derivative vanishes just where it is needed, for actions that
+        softmax(y) has all but given up. This does not: it is the score that π has as a softmax of
+        its own log probabilities.
+        """
+        return self.encode(action).astype(y.dtype) - jnp.exp(self.log_probabilities(y))
 
     def entropy_gradient(self, y: Outputs) -> Outputs:
-        """−π (log π + H)."""
-        log_pi = jax.nn.log_softmax(y)
-        pi = jnp.exp(log_pi)
-        return -pi * (log_pi - jnp.sum(pi * log_pi))
+        """−(1 − ε) s (log π − s·log π) with s = softmax(y)."""
+        log_pi, s = self.log_probabilities(y), jax.nn.softmax(y)
+        return -(1 - self.exploration) * s * (log_pi - jnp.sum(s * log_pi))
 
     def encode(self, action: Int[Array, ""]) -> Float[Array, "action_size"]:
         """One-hot."""
@@ -67,9 +95,17 @@ class Categorical(Policy):
 
 
 class Factored(Policy):
-    """π(a | y) = Πᵢ softmax(yᵢ)_{aᵢ}: several discrete choices at once, independent given y."""
+    """π(a | y) = Πᵢ πᵢ(aᵢ | yᵢ): several discrete choices at once, independent given y."""
 
     sizes: tuple[int, ...] = eqx.field(static=True)
+    exploration: float = eqx.field(static=True, default=0.0)
+
+    def __check_init__(self) -> None:
+        _check_share(self.exploration)
+
+    def exploring(self) -> "Factored":
+        """With a few blind choices."""
+        return dataclasses.replace(self, exploration=EXPLORATION)
 
     @property
     def outputs(self) -> int:
@@ -83,7 +119,8 @@ class Factored(Policy):
 
     def _parts(self, y: Outputs) -> list[tuple[Categorical, Float[Array, "_"]]]:
         logits = jnp.split(y, np.cumsum(self.sizes)[:-1])
-        return [(Categorical(n), part) for n, part in zip(self.sizes, logits, strict=True)]
+        kinds = [Categorical(n, self.exploration) for n in self.sizes]
+        return list(zip(kinds, logits, strict=True))
 
     def sample(self, key: Key, y: Outputs) -> Int[Array, "choices"]:
         """Each choice with a key of its own."""
@@ -99,6 +136,11 @@ class Factored(Policy):
         """Σ log πᵢ(aᵢ | yᵢ)."""
         chosen = zip(self._parts(y), action, strict=True)
         return sum((pi.log_probability(part, a) for (pi, part), a in chosen), jnp.zeros(()))
+
+    def score(self, y: Outputs, action: Int[Array, "choices"]) -> Outputs:
+        """Each choice's own."""
+        chosen = zip(self._parts(y), action, strict=True)
+        return jnp.concatenate([pi.score(part, a) for (pi, part), a in chosen])
 
     def entropy(self, y: Outputs) -> Scalar:
         """Σ H(πᵢ)."""
@@ -117,3 +159,8 @@ class Factored(Policy):
     def no_action(self) -> Int[Array, "choices"]:
         """Zeros."""
         return jnp.stack([Categorical(n).no_action for n in self.sizes])
+
+
+def _check_share(exploration: float) -> None:
+    if not 0 <= exploration < 1:
+        raise ValueError(f"exploration is {exploration}: a share of actions lies in [0, 1)")
