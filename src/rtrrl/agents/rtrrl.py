@@ -22,7 +22,6 @@ from rtrrl.normalizers import (
     RawRewards,
     ReturnScaledRewards,
     RewardNormalizer,
-    RunningObservations,
 )
 from rtrrl.policies import Policy
 from rtrrl.randomness import written_out
@@ -118,7 +117,7 @@ class RTRRL(ActorCritic):
         """The paper's cell, rule and random feedback, in settings that keep what is learnt."""
         settings = {
             "optimizer": Adam(recurrent_multiple=0.03, clip=math.inf, epsilon=1e-3),
-            "observation_normalizer": RunningObservations(),
+            "observation_normalizer": AmplifiedObservations(),
             "reward_normalizer": ReturnScaledRewards(),
         }
         return cls._exploring(task, settings | changes)
