@@ -18,7 +18,7 @@ from rtrrl.cli import COMMANDS, main
 from rtrrl.cli.train import _moved
 from rtrrl.environments import Environment, make
 from rtrrl.environments.wrappers import Wrapper
-from rtrrl.policies import GlobalSpread, VarianceScaledScore
+from rtrrl.policies import Categorical, GlobalSpread, VarianceScaledScore
 from rtrrl.presets import PRESETS, preset
 from rtrrl.types import TimeStep
 
@@ -372,6 +372,26 @@ def test_a_config_brings_a_policys_parts_to_another_task():
     assert moved.policy == dataclasses.replace(wide, low=(-1.0,), high=(1.0,))
     discrete = _moved(agent, make("CartPole"))
     assert discrete.policy == preset("default", "CartPole").policy
+    paper = preset("paper", "CartPole")
+    assert _moved(paper, make("Catch")).policy == Categorical(3), "no exploration of its own accord"
+    assert _moved(paper, make("Pendulum")).policy == preset("paper", "Pendulum").policy
+    bold = dataclasses.replace(paper, policy=Categorical(2, 0.3))
+    assert _moved(bold, make("Catch")).policy == Categorical(3, 0.3)
+
+
+def test_a_policys_settings_are_options(asked):
+    agent, _ = asked("CartPole --agent.policy.exploration 0.25")
+    assert agent["policy"] == {"type": "Categorical", "actions": 2, "exploration": 0.25}
+    agent, _ = asked("Pendulum --agent.policy.noising.rho 0.5 --agent.policy.narrowest 0.1")
+    policy = agent["policy"]
+    assert (policy["noising"]["rho"], policy["narrowest"]) == (0.5, 0.1)
+    assert (policy["low"], policy["high"]) == ([-2.0], [2.0])
+
+
+def test_what_follows_from_the_task_is_no_option(capsys):
+    assert "unknown option '--agent.policy.actions'" in said(
+        capsys, "train", "CartPole", "--agent.policy.actions", "3"
+    )
 
 
 def test_agents_lists_every_preset(capsys):

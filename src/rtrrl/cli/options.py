@@ -19,8 +19,8 @@ from rtrrl.parts import PARTS, chosen
 Module = TypeVar("Module", bound=eqx.Module)
 
 
-OF_THE_TASK = ("task", "observations", "policy")
-"""Fields of an agent that follow from its task and are no settings."""
+OF_THE_TASK = ("task", "observations", "actions")
+"""Fields of an agent and its policy that follow from the task and are no settings."""
 
 
 def choose(agent: Agent, given: argparse.Namespace) -> Agent:

@@ -25,7 +25,7 @@ from rtrrl.environments import World, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
 from rtrrl.monitoring import is_monitored, monitored, unmonitored
 from rtrrl.plans import Plan
-from rtrrl.policies import Gaussian
+from rtrrl.policies import Categorical, Factored, Gaussian
 from rtrrl.presets import preset
 from rtrrl.results import Run, Stop
 
@@ -166,12 +166,20 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _moved(agent: Agent, environment: World) -> Agent:
     """The same settings for another task."""
-    there = preset("default", environment)
-    fields = {name: getattr(there, name) for name in options.OF_THE_TASK if hasattr(agent, name)}
-    match getattr(agent, "policy", None), fields.get("policy"):
+    there = preset("paper", environment)
+    fields = {name: getattr(there, name) for name in ("task", "observations", "policy")}
+    match getattr(agent, "policy", None), fields["policy"]:
         case Gaussian() as own, Gaussian(low=low, high=high):
             fields["policy"] = dataclasses.replace(own, low=low, high=high)
-    return dataclasses.replace(agent, **fields)
+        case Categorical() as own, Categorical(actions=actions):
+            fields["policy"] = dataclasses.replace(own, actions=actions)
+        case Factored() as own, Factored(sizes=sizes):
+            fields["policy"] = dataclasses.replace(own, sizes=sizes)
+        case own, policy if own is not None and own == own.exploring():
+            fields["policy"] = policy.exploring()
+    return dataclasses.replace(
+        agent, **{name: value for name, value in fields.items() if hasattr(agent, name)}
+    )
 
 
 def _check(agent: Agent, hint: str) -> None:

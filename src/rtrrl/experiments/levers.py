@@ -16,8 +16,8 @@ class Lever:
     changes: Mapping[str, float | int] = dataclasses.field(default_factory=dict)
     """By dotted path, as `suite.Entry` takes them."""
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    continuous: bool = False
-    """Whether it means something only where actions are numbers."""
+    continuous: bool | None = None
+    """Whether it means something only where actions are numbers; or only where they are not."""
 
 
 def _traces(decay: float) -> dict[str, float]:
@@ -64,6 +64,8 @@ LEVERS = (
     Lever("observations as they come", "one scale less", parts={"observations": "raw"}),
     Lever("observations normalised", "inputs of one size", parts={"observations": "normalized"}),
     Lever("white noise", "each action by itself", parts={"noise": "white"}, continuous=True),
+    Lever("σ that may close", "", changes={"policy.narrowest": 0.0067}, continuous=True),
+    Lever("no blind actions", "", changes={"policy.exploration": 0.0}, continuous=False),
     Lever("usual ring of retentions", "as in the literature", parts={"retention": "ring"}),
     Lever("stronger entropy bonus", "1e-2 for 1e-5", changes={"entropy_rate": 1e-2}),
     Lever("64 units", "more features", changes={"cell.hidden": 64}),

@@ -123,7 +123,7 @@ def everything() -> Iterator[tuple[str, Lever, Target]]:
     """Every run there is, by the part that it belongs to."""
     for part, (levers, targets) in PARTS.items():
         for lever, target in itertools.product(levers, targets):
-            if target.continuous or not lever.continuous:
+            if lever.continuous in (None, target.continuous):
                 yield part, lever, target
 
 

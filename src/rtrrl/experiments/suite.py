@@ -1,9 +1,9 @@
 """What every experiment is made of: named runs that are done once and read many times."""
 
 import dataclasses
-import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import equinox as eqx
 import numpy as np
@@ -15,6 +15,8 @@ from rtrrl.parts import chosen
 from rtrrl.presets import preset
 from rtrrl.results import Run, Stop
 from rtrrl.training import resume, train
+
+Module = TypeVar("Module", bound=eqx.Module)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Entry:
         """The agent."""
         agent = chosen(preset(self.agent, self.task), self.parts)
         for path, value in self.changes.items():
-            agent = eqx.tree_at(operator.attrgetter(path), agent, value)
+            agent = _changed(agent, path.split("."), value)
         return monitored(agent) if self.variance else agent
 
     def folder(self, root: Path) -> Path:
@@ -117,6 +119,13 @@ class Entry:
             "settings": settings.to_dict(agent),
         }
         return {name: config.get(name) for name in wanted} == wanted
+
+
+def _changed(module: Module, path: Sequence[str], value: float | int) -> Module:
+    """With another value of one setting, static or not."""
+    field, *inner = path
+    new = _changed(getattr(module, field), inner, value) if inner else value
+    return dataclasses.replace(module, **{field: new})
 
 
 COLUMNS = ("task", "agent", "steps", "seeds", "best", "final", "final of each seed")

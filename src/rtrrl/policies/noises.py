@@ -34,6 +34,7 @@ class AutoregressiveNoise(Noise):
     """
 
     rho: float = 0.9
+    """ρ."""
 
     def __check_init__(self) -> None:
         if isinstance(self.rho, int | float) and not 0 <= self.rho < 1:
