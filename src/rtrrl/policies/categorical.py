@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from rtrrl.policies.base import Outputs, Policy
 from rtrrl.types import Key, Scalar
 
-EXPLORATION = 0.005
+EXPLORATION = 0.001
 """ε of a policy that is to explore for life: a chance of mistakes that hardly costs a score."""
 
 
