@@ -14,7 +14,6 @@ from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
 from rtrrl.agents.state import Moment, RTRRLState, at_rest
 from rtrrl.environments import World
-from rtrrl.errors import RtrrlError
 from rtrrl.normalizers import (
     AmplifiedObservations,
     ObservationNormalizer,
@@ -27,17 +26,7 @@ from rtrrl.policies import Policy
 from rtrrl.randomness import written_out
 from rtrrl.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
-from rtrrl.updates import (
-    Adam,
-    Credit,
-    Groups,
-    MeanOverStreams,
-    Monitored,
-    OptaxUpdate,
-    Update,
-    by_group,
-    zeros_like,
-)
+from rtrrl.updates import Adam, Credit, Groups, Update, by_group, zeros_like
 
 
 class RTRRL(ActorCritic):
@@ -270,16 +259,7 @@ class RTRRL(ActorCritic):
 
     def sharing(self) -> Agent:
         """With an update of the mean over streams."""
-        monitor = self.optimizer if isinstance(self.optimizer, Monitored) else None
-        update = self.optimizer if monitor is None else monitor.update
-        if not isinstance(update, OptaxUpdate):
-            raise RtrrlError(
-                f"{type(update).__name__} learns from one stream at a time: leave --envs "
-                f"out, or take --optimizer adam"
-            )
-        mean = MeanOverStreams(update)
-        mean = mean if monitor is None else dataclasses.replace(monitor, update=mean)
-        return dataclasses.replace(self, optimizer=mean)
+        return dataclasses.replace(self, optimizer=self.optimizer.over_streams())
 
     def shared(self, state: RTRRLState) -> tuple[Any, ...]:
         """The weights and their optimizer; what is normalised by is each stream's own."""

@@ -5,8 +5,7 @@ from rtrrl.updates.base import Credit, Groups, Update, by_group, zeros_like
 from rtrrl.updates.intentional import Intentional
 from rtrrl.updates.monitored import Monitored, MonitoredState, Statistics
 from rtrrl.updates.obgd import AdaptiveObGD, ObGD
-from rtrrl.updates.streams import STREAMS, MeanOverStreams
-from rtrrl.updates.transformations import OptaxUpdate, PerGroup
+from rtrrl.updates.transformations import STREAMS, MeanOverStreams, OptaxUpdate, PerGroup
 
 OPTIMIZERS: dict[str, Update] = {
     "adam": Adam(),

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rtrrl.errors import RtrrlError
 from rtrrl.types import PyTree, Scalar, parameters
 
 
@@ -56,6 +57,20 @@ class Update(eqx.Module):
     @abc.abstractmethod
     def __call__(self, state: PyTree, groups: Groups, credit: Credit) -> tuple[Groups, PyTree]:
         """Along δ e + bonus, by a step of its own size: the new parameters and state."""
+
+    def direction(self, credit: Credit) -> Groups:
+        """What it ascends."""
+        return credit.ascent()
+
+    def over_streams(self) -> "Update":
+        """This update for several streams that share the parameters.
+
+        **Raises** `RtrrlError` where its steps depend on one stream's own traces.
+        """
+        raise RtrrlError(
+            f"{type(self).__name__} learns from one stream at a time: leave --envs out, or take "
+            f"--optimizer adam"
+        )
 
 
 def zeros_like(groups: Groups) -> Groups:

@@ -1,5 +1,7 @@
 """An update whose direction and size are measured as it goes."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,6 @@ from jaxtyping import Array, Int
 
 from rtrrl.types import PyTree, Scalar, parameters
 from rtrrl.updates.base import Credit, Groups, Update, total, zeros_like
-from rtrrl.updates.streams import STREAMS, MeanOverStreams
 
 
 class Statistics(eqx.Module):
@@ -70,9 +71,13 @@ class Monitored(Update):
         new, inner = self.update(state.update, groups, credit)
         before, after = parameters(groups), parameters(new)
         change = jax.tree.map(jnp.subtract, after, before)
-        statistics = state.statistics.including(self._direction(credit), change, self.horizon)
+        statistics = state.statistics.including(self.direction(credit), change, self.horizon)
         return new, MonitoredState(inner, statistics)
 
-    def _direction(self, credit: Credit) -> Groups:
-        mean = isinstance(self.update, MeanOverStreams)
-        return jax.lax.pmean(credit.ascent(), STREAMS) if mean else credit.ascent()
+    def direction(self, credit: Credit) -> Groups:
+        """The other's."""
+        return self.update.direction(credit)
+
+    def over_streams(self) -> "Monitored":
+        """The other's, measured."""
+        return dataclasses.replace(self, update=self.update.over_streams())

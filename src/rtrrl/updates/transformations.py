@@ -31,6 +31,35 @@ class OptaxUpdate(Update):
         change, state = self.transformation().update(descent, state, parameters(groups))
         return eqx.apply_updates(groups, change), state
 
+    def over_streams(self) -> "MeanOverStreams":
+        """Of their mean direction."""
+        return MeanOverStreams(self)
+
+
+STREAMS = "streams"
+"""The name of the axis along which the streams of one agent lie, where it has several."""
+
+
+class MeanOverStreams(Update):
+    """Another update, of the mean direction over all streams that share the parameters.
+
+    Its state is the other's own, so that an agent of several streams can go on with one.
+    """
+
+    update: OptaxUpdate
+
+    def init(self, groups: Groups) -> PyTree:
+        """The other's."""
+        return self.update.init(groups)
+
+    def direction(self, credit: Credit) -> Groups:
+        """The mean of δ e + bonus."""
+        return jax.lax.pmean(credit.ascent(), STREAMS)
+
+    def __call__(self, state: PyTree, groups: Groups, credit: Credit) -> tuple[Groups, PyTree]:
+        """One step of the other, along the mean."""
+        return self.update.ascend(state, groups, self.direction(credit))
+
 
 class PerGroup(OptaxUpdate):
     """A transformation of your own for each of actor, critic and cell.
