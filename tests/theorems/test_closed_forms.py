@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.cells import CTRNN, LRU, RTU, NonlinearRTU
+from rtrrl.cells import CTRNN, LRU, RTU, LRURecipe, NonlinearRTU, RTURecipe
 from rtrrl.cells.retentions import MAX_RETENTION
 from rtrrl.gradients import RFLO, DiagonalRTRL
 from rtrrl.types import parameters
@@ -137,3 +137,29 @@ def test_projection_keeps_parameters_admissible():
         np.testing.assert_allclose(retention[:2], MAX_RETENTION, rtol=1e-12)
         assert retention[0] < 1
         assert slow.project().nu[2] == 0.3
+
+
+@pytest.mark.parametrize("kind", [RTU, NonlinearRTU, LRU])
+def test_pace_changes_how_fast_a_cell_moves_and_not_what_it_is(kind):
+    """Born of one key: the same Λ at every pace c, and a gradient of its parameters c times."""
+    plain, slow = (kind(INPUTS, HIDDEN, key=jax.random.key(0), pace=pace) for pace in (1.0, 0.1))
+    rule, h_bar = DiagonalRTRL(), jnp.ones((2, HIDDEN))
+    gradients = []
+    for cell in (plain, slow):
+        h, influence = cell.initial_state(), rule.init(cell)
+        for x in jax.random.normal(jax.random.key(1), (5, INPUTS)):
+            h, influence = rule.step(cell, influence, h, x)
+        gradients.append((h, rule.pullback(cell, influence, h_bar)))
+    (h, fast), (h_slow, calm) = gradients
+    np.testing.assert_allclose(h_slow, h, rtol=1e-12)
+    np.testing.assert_allclose(calm.nu, 0.1 * fast.nu, rtol=1e-11)
+    np.testing.assert_allclose(calm.theta_log, 0.1 * fast.theta_log, rtol=1e-11)
+    np.testing.assert_allclose(calm.weight, fast.weight, rtol=1e-12)
+    endless = eqx.tree_at(lambda cell: cell.nu, slow, jnp.full(HIDDEN, -500.0)).project()
+    np.testing.assert_allclose(np.exp(-np.exp(0.1 * endless.nu)), MAX_RETENTION, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [RTURecipe, LRURecipe])
+def test_a_pace_is_positive(kind):
+    with pytest.raises(ValueError, match=r"pace is 0\.0: it must be positive"):
+        kind(pace=0.0)

@@ -11,17 +11,18 @@ from jaxtyping import Array, Float
 
 from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
 from rtrrl.cells.retentions import Retention, UniformRing, bounded
-from rtrrl.cells.rtu import check_max_phase, initial_theta_log, rotate
+from rtrrl.cells.rtu import check_positive, initial_theta_log, rotate
 from rtrrl.types import Key
 
 
 class LRU(Cell):
     """h' = Λ h + e^γ B x, features y = Re(C h) + D x (Orvieto et al. 2023).
 
-    Λ = exp(−e^ν + i e^ϑ); γ starts at log √(1 − |Λ|²) and is free. C and D are feed-forward:
-    their gradient is immediate. Without an input `features` leaves D x out.
+    Λ = exp(−e^{cν} + i e^{cϑ}); γ starts at log √(1 − |Λ|²) and is free. C and D are feed-forward:
+    their gradient is immediate. Without an input `features` leaves D x out. c is `pace`, as for
+    the RTU.
 
-    **Raises** `ValueError` where `max_phase` is not positive and finite.
+    **Raises** `ValueError` where `max_phase` or `pace` is not positive and finite.
     """
 
     nu: Float[Array, "hidden"]
@@ -32,6 +33,7 @@ class LRU(Cell):
     skip: Float[Array, "inputs hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
+    pace: float = eqx.field(static=True)
 
     components: ClassVar[int] = 2
     feedforward: ClassVar[tuple[str, ...]] = ("readout", "skip")
@@ -44,12 +46,15 @@ class LRU(Cell):
         key: Key,
         retention: Retention = UniformRing(),  # noqa: B008 (frozen)
         max_phase: float = 2 * math.pi,
+        pace: float = 1.0,
     ):
-        self.inputs, self.hidden = inputs, hidden
+        check_positive(pace=pace)
+        self.inputs, self.hidden, self.pace = inputs, hidden, pace
         keys = jax.random.split(key, 5)
-        self.nu = retention.nu(keys[0], hidden)
-        self.theta_log = initial_theta_log(keys[1], hidden, max_phase)
-        self.gamma_log = 0.5 * jnp.log(1 - jnp.exp(-2 * jnp.exp(self.nu)))
+        nu = retention.nu(keys[0], hidden)
+        self.nu = nu / pace
+        self.theta_log = initial_theta_log(keys[1], hidden, max_phase) / pace
+        self.gamma_log = 0.5 * jnp.log(1 - jnp.exp(-2 * jnp.exp(nu)))
         self.weight = lecun_normal(keys[2], (2, inputs, hidden), 2 * inputs)
         self.readout = lecun_normal(keys[3], (2, hidden, hidden), hidden)
         self.skip = lecun_normal(keys[4], (inputs, hidden), inputs)
@@ -57,8 +62,10 @@ class LRU(Cell):
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """Λ own + e^γ b x, on real pairs."""
         del h
-        r = jnp.exp(-jnp.exp(self.nu))
-        return rotate(own, r, self.theta_log) + jnp.exp(self.gamma_log) * (self.weight @ x)
+        r = jnp.exp(-jnp.exp(self.pace * self.nu))
+        return rotate(own, r, self.pace * self.theta_log) + jnp.exp(self.gamma_log) * (
+            self.weight @ x
+        )
 
     @property
     def diagonal(self) -> bool:
@@ -77,7 +84,7 @@ class LRU(Cell):
 
     def project(self) -> Self:
         """|Λ| ≤ 0.9999."""
-        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.nu))
+        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.pace * self.nu) / self.pace)
 
 
 class LRURecipe(Recipe):
@@ -86,6 +93,8 @@ class LRURecipe(Recipe):
     cell: ClassVar[Callable[..., Cell]] = LRU
     retention: Retention = UniformRing()
     max_phase: float = 2 * math.pi
+    pace: float = eqx.field(static=True, default=1.0)
+    """c, how fast Λ moves beside the input weights."""
 
     def __check_init__(self) -> None:
-        check_max_phase(self.max_phase)
+        check_positive(max_phase=self.max_phase, pace=self.pace)

@@ -16,12 +16,16 @@ from rtrrl.types import Key
 
 
 class RTU(Cell):
-    """h' = Λ h + √(1 − r²) B x with Λ = r e^{iθ}, r = exp(−e^ν), θ = e^ϑ (Elelimy et al. 2024).
+    """h' = Λ h + √(1 − r²) B x, Λ = r e^{iθ}, r = exp(−e^{cν}), θ = e^{cϑ} (Elelimy et al. 2024).
 
     The state holds real and imaginary part of each unit; the features are tanh of both. Initial
     retentions r are drawn by `retention`, initial phases are uniform in (0, max_phase).
 
-    **Raises** `ValueError` where `max_phase` is not positive and finite.
+    c is `pace`, 1 in the literature. Where an optimizer makes steps of one size for all weights,
+    as Adam does, Λ moves c times as fast as B. A memory that is read T steps later has turned by
+    T θ: what is a small step for B may turn it round.
+
+    **Raises** `ValueError` where `max_phase` or `pace` is not positive and finite.
     """
 
     nu: Float[Array, "hidden"]
@@ -29,6 +33,7 @@ class RTU(Cell):
     weight: Float[Array, "2 inputs hidden"]
     inputs: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
+    pace: float = eqx.field(static=True)
 
     components: ClassVar[int] = 2
 
@@ -40,18 +45,20 @@ class RTU(Cell):
         key: Key,
         retention: Retention = UniformRing(),  # noqa: B008 (frozen)
         max_phase: float = 2 * math.pi,
+        pace: float = 1.0,
     ):
-        self.inputs, self.hidden = inputs, hidden
+        check_positive(pace=pace)
+        self.inputs, self.hidden, self.pace = inputs, hidden, pace
         key_nu, key_theta, key_weight = jax.random.split(key, 3)
-        self.nu = retention.nu(key_nu, hidden)
-        self.theta_log = initial_theta_log(key_theta, hidden, max_phase)
+        self.nu = retention.nu(key_nu, hidden) / pace
+        self.theta_log = initial_theta_log(key_theta, hidden, max_phase) / pace
         self.weight = lecun_normal(key_weight, (2, inputs, hidden), 2 * inputs)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """Λ own + √(1 − r²) b x, on real pairs."""
         del h
-        r = jnp.exp(-jnp.exp(self.nu))
-        return rotate(own, r, self.theta_log) + jnp.sqrt(1 - r**2) * (self.weight @ x)
+        r = jnp.exp(-jnp.exp(self.pace * self.nu))
+        return rotate(own, r, self.pace * self.theta_log) + jnp.sqrt(1 - r**2) * (self.weight @ x)
 
     @property
     def diagonal(self) -> bool:
@@ -65,7 +72,7 @@ class RTU(Cell):
 
     def project(self) -> Self:
         """r ≤ 0.9999."""
-        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.nu))
+        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.pace * self.nu) / self.pace)
 
 
 class NonlinearRTU(RTU):
@@ -87,9 +94,11 @@ class RTURecipe(Recipe):
     cell: ClassVar[Callable[..., Cell]] = RTU
     retention: Retention = UniformRing()
     max_phase: float = 2 * math.pi
+    pace: float = eqx.field(static=True, default=1.0)
+    """c, how fast Λ moves beside the input weights."""
 
     def __check_init__(self) -> None:
-        check_max_phase(self.max_phase)
+        check_positive(max_phase=self.max_phase, pace=self.pace)
 
 
 class NonlinearRTURecipe(RTURecipe):
@@ -106,11 +115,12 @@ def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
 
 def initial_theta_log(key: Key, hidden: int, max_phase: float) -> Float[Array, "hidden"]:
     """ϑ = log(max_phase · u)."""
-    check_max_phase(max_phase)
+    check_positive(max_phase=max_phase)
     return jnp.log(max_phase * jax.random.uniform(key, (hidden,), minval=1e-6))
 
 
-def check_max_phase(max_phase: float) -> None:
-    """**Raises** `ValueError` where `max_phase` is not positive and finite."""
-    if isinstance(max_phase, int | float) and not 0 < max_phase < math.inf:
-        raise ValueError(f"max_phase is {max_phase}: it must be positive and finite")
+def check_positive(**settings: float) -> None:
+    """**Raises** `ValueError` where one is not positive and finite."""
+    for name, value in settings.items():
+        if isinstance(value, int | float) and not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value}: it must be positive and finite")
