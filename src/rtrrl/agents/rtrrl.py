@@ -87,12 +87,12 @@ class RTRRL(ActorCritic):
         """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
 
         It keeps what it learns (docs/stability.md): fast readouts stand on a recurrence that
-        learns some thirty times more slowly, with long traces. Time constants start spread up to
-        1,000 steps. The norm is not clipped: a clipped step is as large when nothing is left to
-        learn as when all is.
+        learns some thirty times more slowly, its Λ ten times more slowly still, with long traces.
+        Time constants start spread up to 1,000 steps. The norm is not clipped: a clipped step is
+        as large when nothing is left to learn as when all is.
         """
         settings = {
-            "cell": cells.RTURecipe(retention=cells.LogUniformTimes()),
+            "cell": cells.RTURecipe(retention=cells.LogUniformTimes(), pace=0.1),
             "rule": gradients.DiagonalRTRL(),
             "feedback": readouts.Symmetric(),
             "optimizer": Adam(3e-3, recurrent_multiple=0.03, clip=math.inf, epsilon=1e-3),

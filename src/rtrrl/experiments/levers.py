@@ -45,6 +45,7 @@ LEVERS = (
     Lever("recurrence at 0.3", "the same, less", changes={"optimizer.recurrent_multiple": 0.3}),
     Lever("recurrence at 0.1", "the same, less", changes={"optimizer.recurrent_multiple": 0.1}),
     Lever("recurrence at 0.01", "a calmer ground", changes={"optimizer.recurrent_multiple": 0.01}),
+    Lever("Λ as fast as B", "memories that turn round", changes={"cell.pace": 1.0}),
     Lever("recurrence frozen", "a reservoir", parts={"rule": "frozen"}),
     Lever("learning rate 1e-3", "smaller steps", changes={"optimizer.learning_rate": 1e-3}),
     Lever("learning rate 1e-2", "larger steps", changes={"optimizer.learning_rate": 1e-2}),
