@@ -87,9 +87,12 @@ def test_the_papers_agent_recalls_when_it_is_not_clipped():
 
 
 def test_recall_needs_a_recurrence():
-    """What tells that the probe above is about memory."""
+    """What tells that the probe above is about memory.
+
+    The last action is hidden: an agent that sees it may keep the cue by acting it out.
+    """
     world = five_step_recall()
-    agent = RTRRL.default(world, cell=MemorylessRecipe(), rule=Immediate())
+    agent = RTRRL.default(world, cell=MemorylessRecipe(), rule=Immediate(), meta_input=False)
     _, states = lived(agent, world, 24_000)
     assert (np.abs(score(agent, world, states)) < 0.6).all()
 
