@@ -12,7 +12,7 @@ from rtrrl.agents import Agent, Info
 from rtrrl.cells import MemorylessRecipe
 from rtrrl.environments import Box, Discrete, Environment, make
 from rtrrl.gradients import Immediate
-from rtrrl.normalizers import RawRewards
+from rtrrl.normalizers import RawObservations, RawRewards
 from rtrrl.stream import _in_turn, _side_by_side, birth, live
 from rtrrl.types import TimeStep
 from rtrrl.updates import Adam
@@ -115,6 +115,7 @@ def test_truncation_bootstraps_from_the_final_observation_and_a_terminal_does_no
         cell=MemorylessRecipe(hidden=2),
         rule=Immediate(),
         optimizer=Adam(learning_rate=0.0),
+        observation_normalizer=RawObservations(),
         reward_normalizer=RawRewards(),
         meta_input=False,
         discount=gamma,
