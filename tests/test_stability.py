@@ -51,6 +51,8 @@ def test_collapse_is_counted_from_chance():
     kept, lost = [-300.0, -80.0, -100.0, -100.0, -100.0], [-80.0, -170.0, -170.0, -170.0, -170.0]
     assert stability.collapsed(acrobot, run("Acrobot", [kept])) == 0
     assert stability.collapsed(acrobot, run("Acrobot", [kept, lost])) == 1
+    never = [-499.0, -301.0, -499.0, -499.0, -499.0]
+    assert stability.collapsed(acrobot, run("Acrobot", [never])) == 0, "nothing to lose"
 
 
 def of_acrobot(done):

@@ -21,6 +21,8 @@ from rtrrl.results import Run
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _INK, _PALE = "#262626", "#8c8c8c"
 _SUFFIXES = (".png", ".svg", ".pdf")
+PIXELS = 1800
+"""The most that a picture is wide."""
 
 Interval = tuple[float, float, float]
 
@@ -238,7 +240,7 @@ def _median(scores: Float[np.ndarray, " seeds"]) -> str:
         return "–"
     median = float(np.median(known))
     digits = 2 if abs(median) < 10 else 1 if abs(median) < 100 else 0
-    return f"{median:.{digits}f}"
+    return f"{round(median, digits) + 0.0:.{digits}f}"
 
 
 def _frame(panel: Axes, end: int) -> None:
@@ -285,5 +287,6 @@ def _short(steps: int | float) -> str:
 
 def _write(figure: Figure, path: Path) -> None:
     picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:], dpi=200, facecolor="white")
+    dpi = min(200.0, PIXELS / figure.get_figwidth())
+    figure.savefig(picture, format=path.suffix[1:], dpi=dpi, facecolor="white")
     write_atomic(path, picture.getvalue())

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from rtrrl.checkpoints import write_atomic
+from rtrrl.errors import NonFiniteError
 from rtrrl.experiments.levers import LEVERS, PAPER_LEVERS, REFERENCE, STABLE, Lever
 from rtrrl.experiments.statistics import mean_interval, share_interval
 from rtrrl.experiments.suite import Entry, markdown, shown
 from rtrrl.plots import forest, learning_curve
-from rtrrl.results import Run
+from rtrrl.results import Run, Stop
 
 FOLDER = Path("runs/stability")
 PAGE = Path("docs/stability.md")
@@ -31,6 +32,7 @@ FIGURES = Path("docs/figures")
 REPORTED = range(10)
 TUNED = range(100, 108)
 """Seeds on which settings were chosen: none of them is reported as reaching a target."""
+NOT_RUN = "–"
 KEPT = 0.8
 """A seed that ends below this part of its best, counted from chance, has collapsed."""
 
@@ -107,8 +109,8 @@ def main() -> None:
             and (asked.tasks is None or target.task in asked.tasks)
             and (asked.only is None or lever.name in asked.only)
         ):
-            target.entry(lever).run(FOLDER / part)
-    write(finished())
+            settle(target.entry(lever), FOLDER / part)
+    write(ended())
     print(f"written: {PAGE} and {FIGURES}/stability-*.png")
 
 
@@ -127,11 +129,20 @@ def everything() -> Iterator[tuple[str, Lever, Target]]:
                 yield part, lever, target
 
 
-def finished() -> dict[str, Done]:
-    """The finished runs of every part."""
+def settle(entry: Entry, folder: Path) -> None:
+    """Runs what has not ended; a setting that diverges has said what there is to know."""
+    if entry.ended(folder) is None:
+        try:
+            entry.run(folder)
+        except NonFiniteError as error:
+            print(f"{entry.task}: {error}")
+
+
+def ended() -> dict[str, Done]:
+    """The runs of every part that have ended."""
     done: dict[str, Done] = {part: {} for part in PARTS}
     for part, lever, target in everything():
-        if (run := target.entry(lever).finished(FOLDER / part)) is not None:
+        if (run := target.entry(lever).ended(FOLDER / part)) is not None:
             done[part][lever.name, target.task] = run
     return done
 
@@ -168,7 +179,7 @@ def target_table(lever: Lever, done: Done) -> str:
         run = done.get((lever.name, target.task))
         wanted = f"≥ {target.score:g} in {target.share:.0%}"
         if run is None:
-            rows.append([target.task, f"{target.steps:,}", wanted, *["–"] * 7])
+            rows.append([target.task, f"{target.steps:,}", wanted, *[NOT_RUN] * 7])
             continue
         reached = int(np.sum(run.final >= target.score))
         share = share_interval(reached, len(run.seeds))
@@ -198,7 +209,7 @@ def collapse_table(done: Done) -> str:
         for lever in levers:
             run = done.get((lever.name, target.task))
             cells += (
-                ["–"]
+                [NOT_RUN]
                 if run is None
                 else [
                     f"{shown(np.median(run.best))} → {shown(np.median(run.final))}, "
@@ -210,9 +221,13 @@ def collapse_table(done: Done) -> str:
 
 
 def collapsed(target: Target, run: Run) -> int:
-    """How many seeds ended below `KEPT` of what they had gained over chance at their best."""
+    """How many seeds ended below `KEPT` of what they had gained over chance at their best.
+
+    Of those that had gained half of what the target asks for: there has to be something to lose.
+    """
     gained, kept = run.best - target.chance, run.final - target.chance
-    return int(np.sum(kept < KEPT * gained))
+    learnt = gained >= (target.score - target.chance) / 2
+    return int(np.sum(learnt & (kept < KEPT * gained)))
 
 
 def lever_table(done: Done) -> str:
@@ -220,29 +235,32 @@ def lever_table(done: Done) -> str:
     tasks = [trial.task for trial in TRIALS]
     rows = []
     for lever in (REFERENCE, *LEVERS):
-        cells = [lever.name, lever.why]
-        for trial in TRIALS:
-            run = done.get((lever.name, trial.task))
-            if run is None:
-                cells.append("–")
-                continue
-            mean = mean_interval(run.final)
-            lost = collapsed(trial, run)
-            cells.append(
-                f"{shown(mean.estimate)} [{shown(mean.low)}, {shown(mean.high)}]"
-                + (f", {lost} lost" if lost else "")
-            )
-        rows.append(cells)
+        outcomes = [outcome(trial, done.get((lever.name, trial.task))) for trial in TRIALS]
+        if set(outcomes) != {NOT_RUN}:
+            rows.append([lever.name, lever.why, *outcomes])
     return markdown(("lever", "in the hope of", *tasks), rows)
+
+
+def outcome(trial: Target, run: Run | None) -> str:
+    """A mean with its interval, and how many seeds collapsed."""
+    if run is None:
+        return NOT_RUN
+    if run.stopped_by is Stop.ERROR:
+        return "diverged"
+    mean = mean_interval(run.final)
+    lost = collapsed(trial, run)
+    interval = f"{shown(mean.estimate)} [{shown(mean.low)}, {shown(mean.high)}]"
+    return f"{interval}, {lost} lost" if lost else interval
 
 
 def _intervals(names: Sequence[str], done: Done) -> dict[str, dict[str, tuple]]:
     """By task and lever: estimate, low, high."""
+    known = {key: run for key, run in done.items() if run.stopped_by is not Stop.ERROR}
     return {
         trial.task: {
-            name: mean_interval(done[name, trial.task].final)
+            name: mean_interval(known[name, trial.task].final)
             for name in names
-            if (name, trial.task) in done
+            if (name, trial.task) in known
         }
         for trial in TRIALS
     }

@@ -97,13 +97,13 @@ class Entry:
             raise KeyboardInterrupt(f"{folder} is kept and goes on when this is started again")
         return run
 
-    def finished(self, root: Path) -> Run | None:
-        """The run, if it has been run to its end; nothing is run."""
+    def ended(self, root: Path) -> Run | None:
+        """The run, if it has come to its end or has diverged; nothing is run."""
         folder = self.folder(root)
         if not self._fits(folder, self.build()):
             return None
         run = runs.load_run(folder)
-        return run if run.finished else None
+        return run if run.finished or run.stopped_by is Stop.ERROR else None
 
     def _fits(self, folder: Path, agent: Agent) -> bool:
         """Whether what lies in `folder` is a run of this very entry."""
