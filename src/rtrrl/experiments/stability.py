@@ -97,7 +97,7 @@ Done = dict[tuple[str, str], Run]
 
 
 def main() -> None:
-    """Runs what is asked for and missing; writes the page where nothing was left out."""
+    """Runs what is asked for and missing, then writes the page from all that has ended."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("part", nargs="?", choices=("targets", "paper", "levers"))
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks alone")
