@@ -45,14 +45,23 @@ def test_seeds_of_the_choice_are_not_those_of_the_report():
         assert set(target.seeds) <= set(stability.REPORTED)
 
 
+ACROBOT = next(target for target in TARGETS if target.task == "Acrobot")
+
+
 def test_collapse_is_counted_from_chance():
-    """Best −80, chance −500: a final of −170 has lost more than a fifth of the 420 gained."""
-    acrobot = next(target for target in TARGETS if target.task == "Acrobot")
-    kept, lost = [-300.0, -80.0, -100.0, -100.0, -100.0], [-80.0, -170.0, -170.0, -170.0, -170.0]
-    assert stability.collapsed(acrobot, run("Acrobot", [kept])) == 0
-    assert stability.collapsed(acrobot, run("Acrobot", [kept, lost])) == 1
-    never = [-499.0, -301.0, -499.0, -499.0, -499.0]
-    assert stability.collapsed(acrobot, run("Acrobot", [never])) == 0, "nothing to lose"
+    """Peak −80, chance −500: a final of −170 has lost more than a fifth of the 420 gained."""
+    kept = [-300.0, -80.0, -80.0, -80.0, -100.0, -100.0, -100.0]
+    lost = [-300.0, -80.0, -80.0, -80.0, -170.0, -170.0, -170.0]
+    never = [-499.0, -301.0, -301.0, -301.0, -499.0, -499.0, -499.0]
+    assert stability.collapsed(ACROBOT, run("Acrobot", [kept])) == 0
+    assert stability.collapsed(ACROBOT, run("Acrobot", [kept, lost])) == 1
+    assert stability.collapsed(ACROBOT, run("Acrobot", [never])) == 0, "nothing to lose"
+
+
+def test_one_lucky_evaluation_is_nothing_to_lose():
+    lucky = [-500.0, -80.0, -500.0, -500.0, -500.0, -500.0, -500.0]
+    assert stability.collapsed(ACROBOT, run("Acrobot", [lucky])) == 0
+    np.testing.assert_allclose(stability.peaks(run("Acrobot", [lucky])), [-360.0])
 
 
 def of_acrobot(done):

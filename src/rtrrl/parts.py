@@ -10,6 +10,7 @@ from rtrrl.agents import Agent
 from rtrrl.cells import RECIPES, RETENTIONS, WIRINGS
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import RULES
+from rtrrl.intrinsic import INTRINSIC_REWARDS
 from rtrrl.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
 from rtrrl.policies import NOISES, SCORES, SPREADS
 from rtrrl.readouts import FEEDBACKS
@@ -41,6 +42,7 @@ PARTS = (
     Part("noise", "policy.noising", NOISES, "whether a Gaussian policy's noise lasts"),
     Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "as they come or not"),
     Part("rewards", "reward_normalizer", REWARD_NORMALIZERS, "as they come or not"),
+    Part("intrinsic", "intrinsic_reward", INTRINSIC_REWARDS, "what an agent rewards itself for"),
 )
 
 

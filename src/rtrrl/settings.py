@@ -12,6 +12,7 @@ from rtrrl.cells import Recipe, Retention, Wiring
 from rtrrl.environments import World
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import GradientRule
+from rtrrl.intrinsic import IntrinsicReward
 from rtrrl.monitoring import unmonitored
 from rtrrl.normalizers import ObservationNormalizer, RewardNormalizer
 from rtrrl.policies import Noise, Policy, Score, Spread
@@ -24,6 +25,7 @@ KINDS = (
     Agent,
     Feedback,
     GradientRule,
+    IntrinsicReward,
     Noise,
     ObservationNormalizer,
     Policy,

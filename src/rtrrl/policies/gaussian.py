@@ -103,8 +103,10 @@ class Gaussian(Policy):
             raise ValueError(f"narrowest is {self.narrowest}: it must lie between 0 and 1")
 
     def exploring(self) -> "Gaussian":
-        """With noise that lasts from step to step, and a width that never closes."""
-        return dataclasses.replace(self, noising=AutoregressiveNoise(), narrowest=0.2)
+        """With noise that lasts from step to step, and one width that never closes."""
+        return dataclasses.replace(
+            self, spread=GlobalSpread(), noising=AutoregressiveNoise(), narrowest=0.2
+        )
 
     @property
     def outputs(self) -> int:

@@ -1,0 +1,96 @@
+"""Rewards that an agent gives itself, so that it looks for what it has not seen."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.normalizers import Moments
+from rtrrl.types import PyTree, Scalar
+
+Vector = Float[Array, "size"]
+
+
+class IntrinsicReward(eqx.Module):
+    """What is added to the world's reward, in units of the normalised reward."""
+
+    @abc.abstractmethod
+    def init(self, size: int) -> PyTree:
+        """The statistics before the first observation."""
+
+    @abc.abstractmethod
+    def update(self, statistics: PyTree, observation: Vector) -> PyTree:
+        """The statistics with one more observation."""
+
+    @abc.abstractmethod
+    def __call__(self, statistics: PyTree, observation: Vector) -> Scalar:
+        """The reward of an observation that the statistics already hold."""
+
+
+class NoIntrinsicReward(IntrinsicReward):
+    """The world's reward is all there is."""
+
+    def init(self, size: int) -> None:
+        """No statistics."""
+
+    def update(self, statistics: None, observation: Vector) -> None:
+        """No statistics."""
+
+    def __call__(self, statistics: None, observation: Vector) -> Scalar:
+        """0."""
+        return jnp.zeros(())
+
+
+class Seen(eqx.Module):
+    """All observations so far, and how novel they were of late."""
+
+    moments: Moments
+    usual: Scalar
+    """b̄, the running mean of b."""
+
+
+class Novelty(IntrinsicReward):
+    """β (b − b̄), b = Σⱼ (oⱼ − ōⱼ)² / (1 + Sⱼ): what is rarely seen is sought, less and less.
+
+    ō is the mean of all observations so far, S the sum of squared deviations from it, b̄ the mean of
+    b over the last `1 / forgetting` steps. Where observations name states one by one, b is 1/N of a
+    state met N times, a bonus of count-based exploration (Kolter & Ng 2009); elsewhere it is the
+    diagonal form of the elliptical bonus (Henaff et al. 2022), unrooted. It fades as 1/t, so that
+    it does not outlast its use. Less b̄, it pays an agent neither for going on nor for ending.
+
+    **Raises** `ValueError` where `forgetting` does not lie in [0, 1].
+    """
+
+    scale: float = 30.0
+    """β, in units of the normalised reward."""
+    forgetting: float = 1e-3
+
+    def __check_init__(self) -> None:
+        if isinstance(self.forgetting, int | float) and not 0 <= self.forgetting <= 1:
+            raise ValueError(f"forgetting is {self.forgetting}: it must lie in [0, 1]")
+
+    def init(self, size: int) -> Seen:
+        """Nothing seen."""
+        return Seen(Moments.zeros((size,)), jnp.zeros(()))
+
+    def update(self, statistics: Seen, observation: Vector) -> Seen:
+        """One more."""
+        moments = statistics.moments.including(observation)
+        ahead = _novelty(moments, observation) - statistics.usual
+        return Seen(moments, statistics.usual + self.forgetting * ahead)
+
+    def __call__(self, statistics: Seen, observation: Vector) -> Scalar:
+        """β (b − b̄)."""
+        return self.scale * (_novelty(statistics.moments, observation) - statistics.usual)
+
+
+def _novelty(moments: Moments, observation: Vector) -> Scalar:
+    return jnp.sum((observation - moments.mean) ** 2 / (1 + moments.squares))
+
+
+INTRINSIC_REWARDS: dict[str, IntrinsicReward] = {
+    "none": NoIntrinsicReward(),
+    "novelty": Novelty(),
+}
+"""By the names that the command line knows."""
