@@ -186,6 +186,7 @@ def test_parts_are_chosen_by_name(asked):
         "optimizer": "Adam",
         "observation_normalizer": "RunningObservations",
         "reward_normalizer": "ReturnScaledRewards",
+        "intrinsic_reward": "NoIntrinsicReward",
     }
     assert agent["cell"]["wiring"]["type"] == "Diagonal"
 

@@ -38,17 +38,25 @@ LEVERS = (
     ),
     Lever("γ = 0.995", "a longer horizon", changes={"discount": 0.995}),
     Lever(
-        "recurrence as fast as readouts",
+        "recurrence as fast as the actor",
         "features that change under the readouts",
-        changes={"optimizer.recurrent_multiple": 1.0},
+        changes={"optimizer.recurrent_multiple": 3.0},
     ),
     Lever("recurrence at 0.3", "the same, less", changes={"optimizer.recurrent_multiple": 0.3}),
-    Lever("recurrence at 0.1", "the same, less", changes={"optimizer.recurrent_multiple": 0.1}),
-    Lever("recurrence at 0.01", "a calmer ground", changes={"optimizer.recurrent_multiple": 0.01}),
+    Lever("recurrence at 0.03", "a calmer ground", changes={"optimizer.recurrent_multiple": 0.03}),
     Lever("Λ as fast as B", "memories that turn round", changes={"cell.pace": 1.0}),
     Lever("recurrence frozen", "a reservoir", parts={"rule": "frozen"}),
-    Lever("learning rate 1e-3", "smaller steps", changes={"optimizer.learning_rate": 1e-3}),
-    Lever("learning rate 1e-2", "larger steps", changes={"optimizer.learning_rate": 1e-2}),
+    Lever(
+        "critic as fast as the actor",
+        "a baseline that keeps up",
+        changes={"optimizer.learning_rate": 1e-3}
+        | {"optimizer.actor_multiple": 1.0, "optimizer.recurrent_multiple": 0.03},
+    ),
+    Lever(
+        "actor as slow as the critic", "smaller steps", changes={"optimizer.actor_multiple": 1.0}
+    ),
+    Lever("three times faster", "larger steps", changes={"optimizer.learning_rate": 1e-3}),
+    Lever("three times slower", "smaller steps", changes={"optimizer.learning_rate": 1e-4}),
     Lever("gradient norm clipped at 1", "as published", changes={"optimizer.clip": 1.0}),
     Lever("Adam's ε = 1e-8", "as published", changes={"optimizer.epsilon": 1e-8}),
     Lever(
@@ -64,7 +72,9 @@ LEVERS = (
     Lever("rewards as they come", "one scale less", parts={"rewards": "raw"}),
     Lever("observations as they come", "one scale less", parts={"observations": "raw"}),
     Lever("observations normalised", "inputs of one size", parts={"observations": "normalized"}),
+    Lever("nothing sought", "no reward for what is new", parts={"intrinsic": "none"}),
     Lever("white noise", "each action by itself", parts={"noise": "white"}, continuous=True),
+    Lever("σ of the state", "a width for each", parts={"spread": "state"}, continuous=True),
     Lever("σ that may close", "", changes={"policy.narrowest": 0.0067}, continuous=True),
     Lever("no blind actions", "", changes={"policy.exploration": 0.0}, continuous=False),
     Lever("usual ring of retentions", "as in the literature", parts={"retention": "ring"}),
