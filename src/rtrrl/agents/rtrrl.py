@@ -88,9 +88,9 @@ class RTRRL(ActorCritic):
     def default(cls, task: str | World, **changes: Any) -> Self:
         """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
 
-        It keeps what it learns (docs/stability.md): an actor stands on a critic that learns three
-        times more slowly and on a recurrence that learns thirty times more slowly, its Λ ten times
-        more slowly still, with long traces. Time constants start spread up to 1,000 steps. What it
+        It keeps what it learns (docs/stability.md): an actor stands on a critic that learns half
+        as fast and on a recurrence that learns twenty times more slowly, its Λ ten times more
+        slowly still, with long traces. Time constants start spread up to 1,000 steps. What it
         has not seen draws it. The norm is not clipped: a clipped step is as large when nothing is
         left to learn as when all is.
         """
@@ -98,7 +98,7 @@ class RTRRL(ActorCritic):
             "cell": cells.RTURecipe(retention=cells.LogUniformTimes(), pace=0.1),
             "rule": gradients.DiagonalRTRL(),
             "feedback": readouts.Symmetric(),
-            "optimizer": Adam(3e-4, 3.0, 0.1, clip=math.inf, epsilon=1e-3),
+            "optimizer": Adam(5e-4, 2.0, 0.1, clip=math.inf, epsilon=1e-3),
             "observation_normalizer": AmplifiedObservations(),
             "reward_normalizer": ReturnScaledRewards(),
             "intrinsic_reward": Novelty(),

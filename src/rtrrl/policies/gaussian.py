@@ -79,7 +79,7 @@ class VarianceScaledScore(Score):
 class Gaussian(Policy):
     """π(a | y) = N(μ, σ²) with y = [m, s], per action dimension.
 
-        μ = centre + half · tanh m where the space is bounded, else m
+        μ = centre + half · tanh(gain m) where the space is bounded, else gain m
         σ = half · exp(l + (1 − l) sigmoid(s + log −l)), l = log narrowest
 
     `half` is half the space's width, 1 where it is unbounded. σ lies between narrowest · half and
@@ -87,7 +87,8 @@ class Gaussian(Policy):
     would get no gradient to come back by. The action is sampled unbounded, which keeps log π exact;
     the environment receives it clipped to the bounds.
 
-    **Raises** `ValueError` where `narrowest` does not lie between 0 and 1.
+    **Raises** `ValueError` where `narrowest` does not lie between 0 and 1, or `gain` is not
+    positive.
     """
 
     low: tuple[float, ...] = eqx.field(static=True)
@@ -97,15 +98,21 @@ class Gaussian(Policy):
     noising: Noise = WhiteNoise()
     narrowest: float = eqx.field(static=True, default=math.exp(-5.0))
     """The least σ, in units of half: a policy without noise no longer learns."""
+    gain: float = eqx.field(static=True, default=1.0)
+    """How far an output moves the mean, in units of half. A softmax has decided when its outputs
+    differ by several units, a mean is to be right within σ: where one step size serves both, a
+    gain near the narrowest σ makes a step of the outputs mean as much to either."""
 
     def __check_init__(self) -> None:
         if not 0 < self.narrowest < 1:
             raise ValueError(f"narrowest is {self.narrowest}: it must lie between 0 and 1")
+        if not self.gain > 0:
+            raise ValueError(f"gain is {self.gain}: it must be positive")
 
     def exploring(self) -> "Gaussian":
-        """With noise that lasts from step to step, and one width that never closes."""
+        """With noise that lasts, one width that never closes, and a mean that moves by its size."""
         return dataclasses.replace(
-            self, spread=GlobalSpread(), noising=AutoregressiveNoise(), narrowest=0.2
+            self, spread=GlobalSpread(), noising=AutoregressiveNoise(), narrowest=0.2, gain=0.3
         )
 
     @property
@@ -139,6 +146,7 @@ class Gaussian(Policy):
     def _distribution(self, y: Outputs) -> tuple[Array, Array]:
         centre, half = (jnp.asarray(part, y.dtype) for part in self._frame())
         m, _ = jnp.split(y, 2)
+        m = self.gain * m
         mean = jnp.where(self._bounded(), jnp.tanh(m), m)
         return centre + half * mean, half * self.relative_deviation(y)
 
