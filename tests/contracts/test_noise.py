@@ -100,3 +100,11 @@ def test_nonsense_is_refused():
         AutoregressiveNoise(1.0)
     with pytest.raises(ValueError, match="narrowest is 0"):
         dataclasses.replace(WHITE, narrowest=0.0)
+
+
+def test_a_gain_is_what_an_output_moves_the_mean_by():
+    policy = Gaussian((-2.0, -np.inf), (4.0, np.inf), gain=0.3)
+    y = jnp.array([0.5, 0.5, 0.0, 0.0])
+    np.testing.assert_allclose(policy.mode(y), [1.0 + 3.0 * np.tanh(0.15), 0.15], rtol=1e-6)
+    with pytest.raises(ValueError, match="gain is 0"):
+        dataclasses.replace(WHITE, gain=0.0)

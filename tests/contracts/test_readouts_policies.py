@@ -31,6 +31,7 @@ POLICIES = {
     "gaussian": Gaussian((-2.0, 0.0), (4.0, 1.0)),
     "global": Gaussian((-2.0, 0.0), (4.0, 1.0), GlobalSpread()),
     "unbounded": Gaussian((-np.inf,), (np.inf,)),
+    "gain": Gaussian((-2.0, -np.inf), (4.0, np.inf), gain=0.3),
 }
 DRAWS = 4000
 
