@@ -109,7 +109,7 @@ class RTRRL(ActorCritic):
     def paper_stable(cls, task: str | World, **changes: Any) -> Self:
         """The paper's cell, rule and random feedback, in settings that keep what is learnt."""
         settings = {
-            "optimizer": Adam(recurrent_multiple=0.01, clip=math.inf, epsilon=1e-3),
+            "optimizer": Adam(5e-4, 2.0, 0.02, clip=math.inf, epsilon=1e-3),
             "observation_normalizer": AmplifiedObservations(),
             "reward_normalizer": ReturnScaledRewards(),
             "intrinsic_reward": Novelty(),
