@@ -36,6 +36,11 @@ LEVERS = (
         "shorter there alone",
         changes={"trace_decay_actor": 0.9, "trace_decay_critic": 0.9},
     ),
+    Lever(
+        "average reward, γ = 1",
+        "no horizon",
+        changes={"discount": 1.0, "average_reward_rate": 1e-3},
+    ),
     Lever("γ = 0.995", "a longer horizon", changes={"discount": 0.995}),
     Lever(
         "recurrence as fast as the actor",
@@ -75,8 +80,9 @@ LEVERS = (
     Lever("nothing sought", "no reward for what is new", parts={"intrinsic": "none"}),
     Lever("white noise", "each action by itself", parts={"noise": "white"}, continuous=True),
     Lever("σ of the state", "a width for each", parts={"spread": "state"}, continuous=True),
-    Lever("σ that may close", "", changes={"policy.narrowest": 0.0067}, continuous=True),
-    Lever("no blind actions", "", changes={"policy.exploration": 0.0}, continuous=False),
+    Lever("mean with gain 1", "as usual", changes={"policy.gain": 1.0}, continuous=True),
+    Lever("σ that may close", "as usual", changes={"policy.narrowest": 0.0067}, continuous=True),
+    Lever("no blind actions", "as usual", changes={"policy.exploration": 0.0}, continuous=False),
     Lever("usual ring of retentions", "as in the literature", parts={"retention": "ring"}),
     Lever("stronger entropy bonus", "1e-2 for 1e-5", changes={"entropy_rate": 1e-2}),
     Lever("64 units", "more features", changes={"cell.hidden": 64}),
