@@ -14,6 +14,7 @@ from rtrrl.cells import MemorylessRecipe
 from rtrrl.environments import Box, Discrete, Environment
 from rtrrl.environments.probes import ContinuousBandit, OneStepReward
 from rtrrl.gradients import Immediate
+from rtrrl.policies import policy_for
 from rtrrl.types import TimeStep
 
 LONGEST = 8
@@ -46,8 +47,8 @@ class Lottery(Environment):
         return left, TimeStep(jnp.ones(1), reward, jnp.where(last, self.discount, 1.0), last)
 
 
-def newborn(world: Environment) -> tuple[RTRRL, eqx.Module]:
-    agent = RTRRL.default(world, cell=MemorylessRecipe(hidden=2), rule=Immediate())
+def newborn(world: Environment, **changes) -> tuple[RTRRL, eqx.Module]:
+    agent = RTRRL.default(world, cell=MemorylessRecipe(hidden=2), rule=Immediate(), **changes)
     return agent, agent.init(jax.random.key(1))
 
 
@@ -98,7 +99,7 @@ def test_greedy_takes_the_mode_where_sampling_follows_the_policy():
 
 def test_greedy_and_sampled_returns_of_a_gaussian():
     world = ContinuousBandit(target=0.5)
-    agent, state = newborn(world)
+    agent, state = newborn(world, policy=policy_for(world.action_space))
     # mean ½, σ = 0.37: greedy loses nothing, sampling loses σ² on average (clipped at 1)
     actor = jnp.zeros_like(state.parameters.actor.weight)
     actor = actor.at[0, -1].set(jnp.arctanh(0.5)).at[1, -1].set(-0.92)

@@ -55,7 +55,7 @@ def test_constant_value(agent):
     """A critic that looks past a termination tends to 1/(1 − γ) = 100."""
     world = ConstantValue()
     agent = agent(world)
-    born, states = lived(agent, world, 2000)
+    born, states = lived(agent, world, 8000)
     assert (np.abs(values(agent, born) - 1) > 0.1).any(), "already there"
     np.testing.assert_allclose(values(agent, states), 1.0, atol=0.05)
 
@@ -111,7 +111,7 @@ each_world = pytest.mark.parametrize(
 @each_world
 def test_a_truncated_episode_is_bootstrapped(agent, world):
     agent = agent(world, discount=GAMMA)
-    _, states = lived(agent, world, 8000)
+    _, states = lived(agent, world, 24_000)
     found = values(agent, states)
     np.testing.assert_allclose(np.median(found), world.value(GAMMA), atol=3.0)
     assert (found > world.value(GAMMA) / 2).all()
@@ -159,7 +159,7 @@ def test_td0_without_memory_finds_the_fixed_point(end):
 def test_the_mean_of_a_gaussian_moves_to_the_target(agent):
     world = ContinuousBandit()
     agent = agent(world)
-    born, states = lived(agent, world, 2000)
+    born, states = lived(agent, world, 8000)
 
     @quick_jit
     @jax.vmap
