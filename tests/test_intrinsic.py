@@ -58,7 +58,7 @@ def test_an_agent_hears_of_novelty_in_its_td_error_alone():
     (plain, _, before), (drawn, _, after) = states
     np.testing.assert_array_equal(plain.now.x, drawn.now.x)
     novelty = Novelty()
-    bonus = novelty(drawn.novelty_statistics, jnp.ones(2))
+    bonus = novelty(drawn.intrinsic_statistics, jnp.ones(2))
     assert bonus > 0
     np.testing.assert_allclose(after.td_error - before.td_error, bonus, rtol=1e-5)
 

@@ -138,7 +138,7 @@ class RTRRL(ActorCritic):
             attenuation=jnp.ones(()),
             observation_statistics=self.observation_normalizer.init(self.observations),
             reward_statistics=self.reward_normalizer.init(),
-            novelty_statistics=self.intrinsic_reward.init(self.observations),
+            intrinsic_statistics=self.intrinsic_reward.init(self.observations),
             key=life_key,
             steps=jnp.zeros((), jnp.int32),
         )
@@ -147,7 +147,7 @@ class RTRRL(ActorCritic):
         """h, Ĵ ← RNN([o, 0, 0], 0, 0); v ← v̂(h); e ← 0; a ~ π(h)."""
         cell = state.parameters.cell
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        known = self.intrinsic_reward.update(state.novelty_statistics, observation)
+        known = self.intrinsic_reward.update(state.intrinsic_statistics, observation)
         x = self.inputs(self.observation_normalizer(seen, observation))
         influence = self.rule.restart(cell, state.influence)
         h, influence = self.rule.step(cell, influence, cell.initial_state(), x)
@@ -164,7 +164,7 @@ class RTRRL(ActorCritic):
             attenuation=jnp.ones(()),
             observation_statistics=seen,
             reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
-            novelty_statistics=known,
+            intrinsic_statistics=known,
             steps=state.steps + 1,
         )
         return state, self.policy.admissible(action)
@@ -184,7 +184,7 @@ class RTRRL(ActorCritic):
         # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
         earned = self.reward_normalizer.update(state.reward_statistics, reward)
-        known = self.intrinsic_reward.update(state.novelty_statistics, observation)
+        known = self.intrinsic_reward.update(state.intrinsic_statistics, observation)
         own_reward = self.intrinsic_reward(known, observation)
         observation = self.observation_normalizer(seen, observation)
         reward = self.reward_normalizer(earned, reward)
@@ -216,7 +216,7 @@ class RTRRL(ActorCritic):
             attenuation=state.attenuation * self.discount,
             observation_statistics=seen,
             reward_statistics=earned,
-            novelty_statistics=known,
+            intrinsic_statistics=known,
             key=state.key,
             steps=state.steps + 1,
         )

@@ -47,6 +47,6 @@ class RTRRLState(eqx.Module):
     attenuation: Scalar
     observation_statistics: PyTree
     reward_statistics: PyTree
-    novelty_statistics: PyTree
+    intrinsic_statistics: PyTree
     key: Key
     steps: Int[Array, ""]
