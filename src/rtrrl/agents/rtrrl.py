@@ -89,16 +89,16 @@ class RTRRL(ActorCritic):
         """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
 
         It keeps what it learns (docs/stability.md): an actor stands on a critic that learns half
-        as fast and on a recurrence that learns twenty times more slowly, its Λ ten times more
+        as fast and on a recurrence that learns seven times more slowly, its Λ thirty times more
         slowly still, with long traces. Time constants start spread up to 1,000 steps. What it
         has not seen draws it. The norm is not clipped: a clipped step is as large when nothing is
         left to learn as when all is.
         """
         settings = {
-            "cell": cells.RTURecipe(retention=cells.LogUniformTimes(), pace=0.1),
+            "cell": cells.RTURecipe(retention=cells.LogUniformTimes(), pace=0.03),
             "rule": gradients.DiagonalRTRL(),
             "feedback": readouts.Symmetric(),
-            "optimizer": Adam(5e-4, 2.0, 0.1, clip=math.inf, epsilon=1e-3),
+            "optimizer": Adam(5e-4, 2.0, 0.3, clip=math.inf, epsilon=1e-3),
             "observation_normalizer": AmplifiedObservations(),
             "reward_normalizer": ReturnScaledRewards(),
             "intrinsic_reward": Novelty(),

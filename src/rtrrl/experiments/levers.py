@@ -45,23 +45,23 @@ LEVERS = (
     Lever(
         "recurrence as fast as the actor",
         "features that change under the readouts",
-        changes={"optimizer.recurrent_multiple": 3.0},
+        changes={"optimizer.recurrent_multiple": 2.0},
     ),
-    Lever("recurrence at 0.3", "the same, less", changes={"optimizer.recurrent_multiple": 0.3}),
-    Lever("recurrence at 0.03", "a calmer ground", changes={"optimizer.recurrent_multiple": 0.03}),
+    Lever("recurrence at 0.1", "a calmer ground", changes={"optimizer.recurrent_multiple": 0.1}),
+    Lever("recurrence at 0.03", "calmer still", changes={"optimizer.recurrent_multiple": 0.03}),
     Lever("Λ as fast as B", "memories that turn round", changes={"cell.pace": 1.0}),
     Lever("recurrence frozen", "a reservoir", parts={"rule": "frozen"}),
     Lever(
         "critic as fast as the actor",
         "a baseline that keeps up",
         changes={"optimizer.learning_rate": 1e-3}
-        | {"optimizer.actor_multiple": 1.0, "optimizer.recurrent_multiple": 0.03},
+        | {"optimizer.actor_multiple": 1.0, "optimizer.recurrent_multiple": 0.15},
     ),
     Lever(
         "actor as slow as the critic", "smaller steps", changes={"optimizer.actor_multiple": 1.0}
     ),
-    Lever("three times faster", "larger steps", changes={"optimizer.learning_rate": 1e-3}),
-    Lever("three times slower", "smaller steps", changes={"optimizer.learning_rate": 1e-4}),
+    Lever("twice as fast", "larger steps", changes={"optimizer.learning_rate": 1e-3}),
+    Lever("half as fast", "smaller steps", changes={"optimizer.learning_rate": 2.5e-4}),
     Lever("gradient norm clipped at 1", "as published", changes={"optimizer.clip": 1.0}),
     Lever("Adam's ε = 1e-8", "as published", changes={"optimizer.epsilon": 1e-8}),
     Lever(
