@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rtrrl.normalizers import (
+    HORIZON,
     AmplifiedObservations,
     Moments,
     RawObservations,
@@ -27,6 +28,15 @@ def test_moments_are_numpys(x64):
     assert moments.count == 50
 
 
+def test_moments_of_a_long_life_keep_their_variance():
+    """In float32, where a count stops at 2²⁴ and a sum of squares would go on."""
+    rare = jax.random.bernoulli(jax.random.key(0), 0.01, (200_000,)).astype(jnp.float32)
+    old = Moments(jnp.array(HORIZON), jnp.array(0.01), jnp.array(HORIZON * 0.0099))
+    late, _ = jax.lax.scan(lambda moments, value: (moments.including(value), None), old, rare)
+    assert late.count == HORIZON
+    np.testing.assert_allclose(late.variance, 0.0099, rtol=0.01)
+
+
 def test_moments_are_calm_before_they_know_anything():
     np.testing.assert_array_equal(Moments.zeros((2,)).variance, [1.0, 1.0])
     np.testing.assert_array_equal(Moments.zeros(()).including(jnp.array(7.0)).variance, 1.0)
@@ -46,7 +56,7 @@ def test_observations_come_out_standard(x64):
 def test_amplified_observations_grow_and_never_shrink(x64):
     """One that varies by 0.2 comes out with deviation 1, one that varies by 3 keeps its own."""
     values = [5.0, -1.0] + np.array([0.2, 3.0]) * np.random.default_rng(0).normal(size=(400, 2))
-    normalizer = AmplifiedObservations(epsilon=0.0)
+    normalizer = AmplifiedObservations(epsilon=1e-30)
     statistics = normalizer.init(2)
     for value in values:
         statistics = normalizer.update(statistics, jnp.asarray(value))
@@ -74,7 +84,7 @@ def test_a_constant_observation_stays_finite(kind):
 
 def test_rewards_are_scaled_by_the_root_mean_square_of_the_running_return(x64):
     """u = 1, 2.5, 4.25, and 1 in the next episode."""
-    normalizer = ReturnScaledRewards(decay=0.5, epsilon=0.0)
+    normalizer = ReturnScaledRewards(decay=0.5, epsilon=1e-30)
     statistics = normalizer.init()
     for reward in (1.0, 2.0, 3.0):
         statistics = normalizer.update(statistics, jnp.array(reward))

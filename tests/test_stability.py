@@ -1,5 +1,7 @@
 """The page that tells what lasts: its markers, its tables, its intervals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from rtrrl.experiments.levers import LEVERS, PAPER_LEVERS, REFERENCE, STABLE
 from rtrrl.experiments.stability import FOLDER, PARTS, TARGETS, TRIALS, everything
 from rtrrl.experiments.statistics import mean_interval, share_interval
 from rtrrl.plots import forest
-from rtrrl.results import Run
+from rtrrl.results import Run, Stop
 
 
 def run(task, evaluations, agent="default"):
@@ -80,6 +82,22 @@ def test_a_target_is_met_by_a_share_of_seeds():
     row = of_acrobot(done)
     assert "3 of 4" in row
     assert "**missed**" in row
+
+
+def test_a_run_that_broke_off_has_reached_nothing():
+    broken = dataclasses.replace(run("Acrobot", [[-90.0] * 4]), stopped_by=Stop.ERROR)
+    done = {("default", "Acrobot"): broken}
+    assert "| diverged |" in of_acrobot(done)
+    assert "met" not in of_acrobot(done)
+    assert stability.outcome(ACROBOT, broken) == "diverged"
+    assert "diverged" in stability.collapse_table({("paper", "Acrobot"): broken})
+
+
+def test_what_is_asked_for_has_to_exist(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["stability", "levers", "--only", "obgd"])
+    with pytest.raises(SystemExit):
+        stability.main()
+    assert "'ObGD'" in capsys.readouterr().err
 
 
 def test_the_page_is_filled_between_its_markers(tmp_path, monkeypatch):

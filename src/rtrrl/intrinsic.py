@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rtrrl import checks
 from rtrrl.normalizers import Moments
 from rtrrl.types import PyTree, Scalar
 
@@ -53,13 +54,15 @@ class Seen(eqx.Module):
 class Novelty(IntrinsicReward):
     """β (b − b̄), b = Σⱼ (oⱼ − ōⱼ)² / (1 + Sⱼ): what is rarely seen is sought, less and less.
 
-    ō is the mean of all observations so far, S the sum of squared deviations from it, b̄ the mean of
-    b over the last `1 / forgetting` steps. Where observations name states one by one, b is 1/N of a
-    state met N times, a bonus of count-based exploration (Kolter & Ng 2009); elsewhere it is the
-    diagonal form of the elliptical bonus (Henaff et al. 2022), unrooted. It fades as 1/t, so that
-    it does not outlast its use. Less b̄, it pays an agent neither for going on nor for ending.
+    ō is the mean of all observations so far, S the sum of squared deviations from it, b̄ a running
+    mean of b over about the last `1 / forgetting` steps, from 0 on. Where observations name states
+    one by one, b is 1/(1 + N) of a state met N times, as the bonus of count-based exploration is
+    (Kolter & Ng 2009); elsewhere it is the diagonal form of the elliptical bonus (Henaff et al.
+    2022), unrooted. It reads observations as they come, and fades as 1/t wherever they vary by much
+    more than 1/t, so that it does not outlast its use. Less b̄ it hardly pays for going on or for
+    ending; to live is paid for in the first `1 / forgetting` steps alone.
 
-    **Raises** `ValueError` where `forgetting` does not lie in [0, 1].
+    **Raises** `ValueError` where `forgetting` does not lie in [0, 1] or `scale` is not finite.
     """
 
     scale: float = 30.0
@@ -67,8 +70,8 @@ class Novelty(IntrinsicReward):
     forgetting: float = 1e-3
 
     def __check_init__(self) -> None:
-        if isinstance(self.forgetting, int | float) and not 0 <= self.forgetting <= 1:
-            raise ValueError(f"forgetting is {self.forgetting}: it must lie in [0, 1]")
+        checks.share(forgetting=self.forgetting)
+        checks.finite(scale=self.scale)
 
     def init(self, size: int) -> Seen:
         """Nothing seen."""

@@ -6,9 +6,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rtrrl import checks
 from rtrrl.types import PyTree, Scalar
 
 Vector = Float[Array, "size"]
+
+HORIZON = 2.0**22
+"""Of running moments, in steps."""
 
 
 class ObservationNormalizer(eqx.Module):
@@ -42,7 +46,11 @@ class RawObservations(ObservationNormalizer):
 
 
 class Moments(eqx.Module):
-    """Count, mean and sum of squared deviations (Welford 1962)."""
+    """Count, mean and sum of squared deviations (Welford 1962).
+
+    A count stops at `HORIZON`, from where on the moments forget what is that long ago: float32
+    cannot count to its double, and the sum would go on growing without its count.
+    """
 
     count: Scalar
     mean: Float[Array, "..."]
@@ -55,10 +63,11 @@ class Moments(eqx.Module):
 
     def including(self, value: Float[Array, "..."]) -> "Moments":
         """With one more value."""
-        count = self.count + 1
+        count = jnp.minimum(self.count + 1, HORIZON)
+        kept = jnp.where(self.count < HORIZON, 1.0, 1 - 1 / HORIZON)
         ahead = value - self.mean
         mean = self.mean + ahead / count
-        return Moments(count, mean, self.squares + ahead * (value - mean))
+        return Moments(count, mean, kept * self.squares + ahead * (value - mean))
 
     @property
     def variance(self) -> Float[Array, "..."]:
@@ -67,9 +76,15 @@ class Moments(eqx.Module):
 
 
 class RunningObservations(ObservationNormalizer):
-    """(o − mean) / √(variance + ε) by Welford's running moments."""
+    """(o − mean) / √(variance + ε) by Welford's running moments.
+
+    **Raises** `ValueError` where ε is not positive.
+    """
 
     epsilon: float = 1e-8
+
+    def __check_init__(self) -> None:
+        checks.positive(epsilon=self.epsilon)
 
     def init(self, size: int) -> Moments:
         """Nothing seen."""
@@ -151,10 +166,16 @@ class ReturnScaledRewards(RewardNormalizer):
     They divide by the standard deviation. A return that hardly varies, as a solved task's, has
     none, and the unit of reward would grow without end; the root mean square has a floor. The
     decay is the normalizer's own, so that the average-reward form (γ = 1) has a scale too.
+
+    **Raises** `ValueError` where the decay does not lie in [0, 1], or ε is not positive.
     """
 
     decay: float = 0.99
     epsilon: float = 1e-8
+
+    def __check_init__(self) -> None:
+        checks.share(decay=self.decay)
+        checks.positive(epsilon=self.epsilon)
 
     def init(self) -> DiscountedSum:
         """Nothing seen: the scale is 1."""

@@ -1,6 +1,7 @@
 """What holds for every update that the command line knows."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -98,12 +99,20 @@ def test_settings_may_be_arrays_with_one_entry_per_seed(name, x64):
 
 
 @each_update
-def test_a_setting_below_zero_is_named(name):
+@pytest.mark.parametrize("nonsense", [-1.0, float("nan")])
+def test_a_setting_that_makes_no_sense_is_named(name, nonsense):
     update = OPTIMIZERS[name]
     for field in dataclasses.fields(update):
-        if field.name not in ("b1", "b2"):
-            with pytest.raises(ValueError, match=f"{field.name} is -1.0: it must not be negative"):
-                dataclasses.replace(update, **{field.name: -1.0})
+        with pytest.raises(ValueError, match=rf"{field.name} is {nonsense}: it must "):
+            dataclasses.replace(update, **{field.name: nonsense})
+
+
+@pytest.mark.parametrize(
+    "settings", [{"epsilon": 0.0}, {"b1": 1.0}, {"b2": 1.0}, {"learning_rate": math.inf}]
+)
+def test_adam_refuses_what_would_become_nan(settings):
+    with pytest.raises(ValueError, match="it must"):
+        dataclasses.replace(OPTIMIZERS["adam"], **settings)
 
 
 @each_update

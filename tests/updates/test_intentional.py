@@ -70,7 +70,7 @@ def test_the_first_step_changes_each_output_by_its_intention(delta):
 
 def test_scaling_all_of_a_groups_features_leaves_outputs_changing_alike():
     """c times the gradients and traces, 1/c times the step: c f · Δθ/c."""
-    groups, update = newborn(), Intentional(**ETAS, epsilon=0.0)
+    groups, update = newborn(), Intentional(**ETAS, epsilon=1e-30)
     scales = Groups(3.0, 0.2, 50.0)
     scale = lambda tree: jax.tree.map(  # noqa: E731
         lambda c, group: jax.tree.map(lambda x: c * x, group), scales, tree

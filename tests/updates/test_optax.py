@@ -39,7 +39,7 @@ def test_adam_is_optax_adam_on_the_descent_direction(groups, clip):
 def test_adam_by_hand(groups):
     """The first step of Adam is its step size times the sign, uphill."""
     credit = next(credits(groups))
-    new = moved(Adam(0.1, epsilon=0.0), groups, 1)
+    new = moved(Adam(0.1, epsilon=1e-30), groups, 1)
     change = flat(new) - flat(parameters(groups))
     uphill = np.sign(credit.delta * flat(credit.traces) + flat(credit.bonus))
     np.testing.assert_allclose(change, 0.1 * uphill, rtol=1e-9)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from jaxtyping import Key as Keys
 
-from rtrrl import cells, gradients, readouts
+from rtrrl import cells, checks, gradients, readouts
 from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
 from rtrrl.agents.state import Moment, at_rest
@@ -100,10 +100,7 @@ class ModelBased(ActorCritic):
         for name in ("horizon", "rollouts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        for name in ("discount", "trace_decay"):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}: it must lie in [0, 1]")
+        checks.share(discount=self.discount, trace_decay=self.trace_decay)
 
     @classmethod
     def default(cls, task: str | World, **changes: Any) -> Self:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from rtrrl import cells, readouts
+from rtrrl import cells, checks, readouts
 from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Info, Observation, check_parts
 from rtrrl.agents.rollouts import Experience, Rollout, Transition
@@ -117,12 +117,8 @@ class PPO(ActorCritic):
                 f"rollout is {self.rollout}: it must be a multiple of sequence x minibatches, "
                 f"{self.sequence} x {self.minibatches}"
             )
-        for name in ("discount", "trace_decay"):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}: it must lie in [0, 1]")
-        if isinstance(self.decay_steps, int | float) and not self.decay_steps > 0:
-            raise ValueError(f"decay_steps is {self.decay_steps}: it must be positive")
+        checks.share(discount=self.discount, trace_decay=self.trace_decay)
+        checks.horizon(decay_steps=self.decay_steps)
 
     @classmethod
     def default(cls, task: str | World, **changes: Any) -> Self:

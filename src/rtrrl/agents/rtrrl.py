@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl import cells, gradients, readouts, traces
+from rtrrl import cells, checks, gradients, readouts, traces
 from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
 from rtrrl.agents.state import Moment, RTRRLState, at_rest
@@ -34,7 +34,8 @@ class RTRRL(ActorCritic):
     """A recurrent actor-critic that learns at every step (Lemmel & Grosu 2025, algorithm 1).
 
     TD(λ) alone is this with the memoryless cell, a reservoir is this with the frozen rule.
-    Any float may be an array with one entry per seed when it is trained.
+    Any float that does not shape the program may be an array with one entry per seed when it is
+    trained: those of the policy and the pace of a cell may not.
     """
 
     task: str = eqx.field(static=True)
@@ -69,15 +70,14 @@ class RTRRL(ActorCritic):
 
     def __check_init__(self) -> None:
         check_parts(self)
-        for name in (
-            "discount",
-            "trace_decay_actor",
-            "trace_decay_critic",
-            "trace_decay_recurrent",
-        ):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}: it must lie in [0, 1]")
+        checks.share(
+            discount=self.discount,
+            trace_decay_actor=self.trace_decay_actor,
+            trace_decay_critic=self.trace_decay_critic,
+            trace_decay_recurrent=self.trace_decay_recurrent,
+            average_reward_rate=self.average_reward_rate,
+        )
+        checks.finite(actor_influence=self.actor_influence, entropy_rate=self.entropy_rate)
 
     @classmethod
     def paper(cls, task: str | World, **changes: Any) -> Self:
@@ -89,10 +89,10 @@ class RTRRL(ActorCritic):
         """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
 
         It keeps what it learns (docs/stability.md): an actor stands on a critic that learns half
-        as fast and on a recurrence that learns seven times more slowly, its Λ thirty times more
-        slowly still, with long traces. Time constants start spread up to 1,000 steps. What it
-        has not seen draws it. The norm is not clipped: a clipped step is as large when nothing is
-        left to learn as when all is.
+        as fast and on a recurrence that learns seven times more slowly, its Λ thirty times or more
+        slowly still, with long traces. Time constants start spread up to 1,000 steps. What it has
+        not seen draws it. The norm is not clipped: a clipped step is as large when nothing is left
+        to learn as when all is.
         """
         settings = {
             "cell": cells.RTURecipe(retention=cells.LogUniformTimes(), pace=0.03),

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rtrrl import checks
 from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
 from rtrrl.cells.retentions import Retention, UniformRing, bounded
-from rtrrl.cells.rtu import check_positive, initial_theta_log, rotate
+from rtrrl.cells.rtu import initial_theta_log, rotate
 from rtrrl.types import Key
 
 
@@ -48,7 +49,8 @@ class LRU(Cell):
         max_phase: float = 2 * math.pi,
         pace: float = 1.0,
     ):
-        check_positive(pace=pace)
+        checks.of_all_seeds(pace=pace)
+        checks.positive(pace=pace)
         self.inputs, self.hidden, self.pace = inputs, hidden, pace
         keys = jax.random.split(key, 5)
         nu = retention.nu(keys[0], hidden)
@@ -97,4 +99,5 @@ class LRURecipe(Recipe):
     """c, how fast Λ moves beside the input weights."""
 
     def __check_init__(self) -> None:
-        check_positive(max_phase=self.max_phase, pace=self.pace)
+        checks.of_all_seeds(pace=self.pace)
+        checks.positive(max_phase=self.max_phase, pace=self.pace)

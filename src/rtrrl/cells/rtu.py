@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rtrrl import checks
 from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
 from rtrrl.cells.retentions import Retention, UniformRing, bounded
 from rtrrl.cells.trigonometry import cos_sin
@@ -22,8 +23,9 @@ class RTU(Cell):
     retentions r are drawn by `retention`, initial phases are uniform in (0, max_phase).
 
     c is `pace`, 1 in the literature. Where an optimizer makes steps of one size for all weights,
-    as Adam does, Λ moves c times as fast as B. A memory that is read T steps later has turned by
-    T θ: what is a small step for B may turn it round.
+    as Adam does of gradients above its ε, Λ moves c times as fast as B; where steps grow with
+    the gradient, c² times. A memory that is read T steps later has turned by T θ: what is a small
+    step for B may turn it round.
 
     **Raises** `ValueError` where `max_phase` or `pace` is not positive and finite.
     """
@@ -47,7 +49,8 @@ class RTU(Cell):
         max_phase: float = 2 * math.pi,
         pace: float = 1.0,
     ):
-        check_positive(pace=pace)
+        checks.of_all_seeds(pace=pace)
+        checks.positive(pace=pace)
         self.inputs, self.hidden, self.pace = inputs, hidden, pace
         key_nu, key_theta, key_weight = jax.random.split(key, 3)
         self.nu = retention.nu(key_nu, hidden) / pace
@@ -98,7 +101,8 @@ class RTURecipe(Recipe):
     """c, how fast Λ moves beside the input weights."""
 
     def __check_init__(self) -> None:
-        check_positive(max_phase=self.max_phase, pace=self.pace)
+        checks.of_all_seeds(pace=self.pace)
+        checks.positive(max_phase=self.max_phase, pace=self.pace)
 
 
 class NonlinearRTURecipe(RTURecipe):
@@ -115,12 +119,5 @@ def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
 
 def initial_theta_log(key: Key, hidden: int, max_phase: float) -> Float[Array, "hidden"]:
     """ϑ = log(max_phase · u)."""
-    check_positive(max_phase=max_phase)
+    checks.positive(max_phase=max_phase)
     return jnp.log(max_phase * jax.random.uniform(key, (hidden,), minval=1e-6))
-
-
-def check_positive(**settings: float) -> None:
-    """**Raises** `ValueError` where one is not positive and finite."""
-    for name, value in settings.items():
-        if isinstance(value, int | float) and not 0 < value < math.inf:
-            raise ValueError(f"{name} is {value}: it must be positive and finite")

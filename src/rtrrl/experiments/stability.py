@@ -1,11 +1,13 @@
 """What makes streaming recurrent learning keep what it learns: the targets, and each lever alone.
 
     python -m rtrrl.experiments.stability                  # runs what is missing, writes the page
-    python -m rtrrl.experiments.stability targets --tasks Acrobot
+    python -m rtrrl.experiments.stability targets --tasks Acrobot       # runs these alone
     python -m rtrrl.experiments.stability levers --only "λ = 0.9" "ObGD"
+    python -m rtrrl.experiments.stability page             # runs nothing, writes the page
 
 A run is done once and lies in runs/stability, whence it is read or goes on if it was interrupted.
-docs/stability.md is written by hand but for what stands between its markers.
+docs/stability.md is written by hand but for what stands between its markers. A part alone leaves
+it as it is: what has not been run on this machine would be struck out.
 """
 
 import argparse
@@ -105,21 +107,30 @@ Done = dict[tuple[str, str], Run]
 
 
 def main() -> None:
-    """Runs what is asked for and missing, then writes the page from all that has ended."""
+    """Runs what is asked for and missing; after all parts, writes the page."""
+    known = list(everything())
+    tasks = list(dict.fromkeys(target.task for *_, target in known))
+    names = list(dict.fromkeys(lever.name for _, lever, _ in known))
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("part", nargs="?", choices=("targets", "paper", "levers"))
-    parser.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks alone")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these agents or levers alone")
+    parser.add_argument("part", nargs="?", choices=(*PARTS, "page"))
+    parser.add_argument(
+        "--tasks", nargs="+", choices=tasks, default=tasks, metavar="TASK", help="these tasks alone"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar="NAME",
+        help="these agents or levers alone",
+    )
     asked = parser.parse_args()
-    for part, lever, target in everything():
-        if (
-            asked.part in (None, part)
-            and (asked.tasks is None or target.task in asked.tasks)
-            and (asked.only is None or lever.name in asked.only)
-        ):
+    for part, lever, target in known:
+        if asked.part in (None, part) and target.task in asked.tasks and lever.name in asked.only:
             settle(target.entry(lever), FOLDER / part)
-    write(ended())
-    print(f"written: {PAGE} and {FIGURES}/stability-*.png")
+    if asked.part in (None, "page"):
+        write(ended())
+        print(f"written: {PAGE} and {FIGURES}/stability-*.png")
 
 
 PARTS: dict[str, tuple[Sequence[Lever], Sequence[Target]]] = {
@@ -186,8 +197,8 @@ def target_table(lever: Lever, done: Done) -> str:
     for target in TARGETS:
         run = done.get((lever.name, target.task))
         wanted = f"≥ {target.score:g} in {target.share:.0%}"
-        if run is None:
-            rows.append([target.task, f"{target.steps:,}", wanted, *[NOT_RUN] * 7])
+        if run is None or diverged(run):
+            rows.append([target.task, f"{target.steps:,}", wanted, *[unscored(run)] * 7])
             continue
         reached = int(np.sum(run.final >= target.score))
         share = share_interval(reached, len(run.seeds))
@@ -216,16 +227,24 @@ def collapse_table(done: Done) -> str:
         cells = [target.task]
         for lever in levers:
             run = done.get((lever.name, target.task))
-            cells += (
-                [NOT_RUN]
-                if run is None
-                else [
-                    f"{shown(np.median(run.best))} → {shown(np.median(run.final))}, "
-                    f"{collapsed(target, run)} of {len(run.seeds)}"
-                ]
+            cells.append(
+                unscored(run)
+                if run is None or diverged(run)
+                else f"{shown(np.median(run.best))} → {shown(np.median(run.final))}, "
+                f"{collapsed(target, run)} of {len(run.seeds)}"
             )
         rows.append(cells)
     return markdown(("task", *(lever.name for lever in levers)), rows)
+
+
+def diverged(run: Run) -> bool:
+    """Whether it broke off: what it scored before that is no result."""
+    return run.stopped_by is Stop.ERROR
+
+
+def unscored(run: Run | None) -> str:
+    """What stands in the place of a score."""
+    return NOT_RUN if run is None else "diverged"
 
 
 def collapsed(target: Target, run: Run) -> int:
@@ -263,10 +282,8 @@ def lever_table(done: Done) -> str:
 
 def outcome(trial: Target, run: Run | None) -> str:
     """A mean with its interval, and how many seeds collapsed."""
-    if run is None:
-        return NOT_RUN
-    if run.stopped_by is Stop.ERROR:
-        return "diverged"
+    if run is None or diverged(run):
+        return unscored(run)
     mean = mean_interval(run.final)
     lost = collapsed(trial, run)
     interval = f"{shown(mean.estimate)} [{shown(mean.low)}, {shown(mean.high)}]"
@@ -275,7 +292,7 @@ def outcome(trial: Target, run: Run | None) -> str:
 
 def _intervals(names: Sequence[str], done: Done) -> dict[str, dict[str, tuple]]:
     """By task and lever: estimate, low, high."""
-    known = {key: run for key, run in done.items() if run.stopped_by is not Stop.ERROR}
+    known = {key: run for key, run in done.items() if not diverged(run)}
     return {
         trial.task: {
             name: mean_interval(known[name, trial.task].final)

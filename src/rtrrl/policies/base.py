@@ -11,7 +11,8 @@ from rtrrl.types import Key, Scalar
 
 Outputs = Float[Array, "outputs"]
 Action = Shaped[Array, "..."]
-Noise = Float[Array, "noise"]
+Carried = Float[Array, "noise"]
+"""What of a draw the next one goes on from."""
 
 
 class Policy(eqx.Module):
@@ -70,21 +71,21 @@ class Policy(eqx.Module):
         return jax.grad(self.log_probability)(y, jax.lax.stop_gradient(action))
 
     @property
-    def no_noise(self) -> Noise:
+    def no_noise(self) -> Carried:
         """What a first draw goes on from: nothing, unless draws depend on the ones before."""
         return jnp.zeros(0)
 
-    def noise(self, y: Outputs, action: Action) -> Noise:
+    def noise(self, y: Outputs, action: Action) -> Carried:
         """What of this draw the next one goes on from."""
         del y, action
         return self.no_noise
 
-    def sample_after(self, key: Key, y: Outputs, noise: Noise) -> Action:
+    def sample_after(self, key: Key, y: Outputs, noise: Carried) -> Action:
         """a ~ π(· | y, noise)."""
         del noise
         return self.sample(key, y)
 
-    def score_after(self, y: Outputs, action: Action, noise: Noise) -> Outputs:
+    def score_after(self, y: Outputs, action: Action, noise: Carried) -> Outputs:
         """∇_y log π(a | y, noise)."""
         del noise
         return self.score(y, action)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from rtrrl import checks
 from rtrrl.policies.base import Outputs, Policy
 from rtrrl.types import Key, Scalar
 
@@ -162,5 +163,5 @@ class Factored(Policy):
 
 
 def _check_share(exploration: float) -> None:
-    if not 0 <= exploration < 1:
-        raise ValueError(f"exploration is {exploration}: a share of actions lies in [0, 1)")
+    checks.of_all_seeds(exploration=exploration)
+    checks.below_one(exploration=exploration)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rtrrl import checks
 from rtrrl.policies.base import Outputs, Policy
 from rtrrl.policies.noises import AutoregressiveNoise, Noise, WhiteNoise
 from rtrrl.types import Key, Scalar
@@ -88,7 +89,7 @@ class Gaussian(Policy):
     the environment receives it clipped to the bounds.
 
     **Raises** `ValueError` where `narrowest` does not lie between 0 and 1, or `gain` is not
-    positive.
+    positive, or either is not one number for all seeds.
     """
 
     low: tuple[float, ...] = eqx.field(static=True)
@@ -104,10 +105,9 @@ class Gaussian(Policy):
     gain near the narrowest σ makes a step of the outputs mean as much to either."""
 
     def __check_init__(self) -> None:
-        if not 0 < self.narrowest < 1:
-            raise ValueError(f"narrowest is {self.narrowest}: it must lie between 0 and 1")
-        if not self.gain > 0:
-            raise ValueError(f"gain is {self.gain}: it must be positive")
+        checks.of_all_seeds(narrowest=self.narrowest, gain=self.gain)
+        checks.positive(narrowest=self.narrowest, gain=self.gain)
+        checks.below_one(narrowest=self.narrowest)
 
     def exploring(self) -> "Gaussian":
         """With noise that lasts, one width that never closes, and a mean that moves by its size."""

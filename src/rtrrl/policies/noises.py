@@ -4,6 +4,8 @@ import abc
 
 import equinox as eqx
 
+from rtrrl import checks
+
 
 class Noise(eqx.Module):
     """ξ' = ρ ξ + √(1 − ρ²) ε: the noise of an action, in units of σ."""
@@ -27,8 +29,10 @@ class AutoregressiveNoise(Noise):
     """Noise that lasts (Korenkevych et al. 2019): a body that is pushed to and fro stays put.
 
     White noise averages out before a mass has moved; lasting noise explores where it can go. An
-    action is drawn *given* the noise of the one before, and its score is that of this draw, so
-    that nothing about the policy gradient becomes approximate.
+    action is drawn *given* the noise of the one before, and its score is that of this draw. The
+    noise before, ξ = (a − μ)/σ, counts as given, although μ and σ are learnt: the sum of the scores
+    is a semi-gradient of the episode's log-probability, up to 1/(1 − ρ) times as large. An episode
+    starts without noise, so that its first draws are the quieter ones.
 
     **Raises** `ValueError` where `rho` does not lie in [0, 1).
     """
@@ -37,8 +41,7 @@ class AutoregressiveNoise(Noise):
     """ρ."""
 
     def __check_init__(self) -> None:
-        if isinstance(self.rho, int | float) and not 0 <= self.rho < 1:
-            raise ValueError(f"rho is {self.rho}: a correlation of noise lies in [0, 1)")
+        checks.below_one(rho=self.rho)
 
     @property
     def correlation(self) -> float:

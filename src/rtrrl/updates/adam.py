@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rtrrl import checks
 from rtrrl.types import PyTree
-from rtrrl.updates.base import Groups, check_not_negative, total
+from rtrrl.updates.base import Groups, total
 from rtrrl.updates.transformations import OptaxUpdate
 
 
@@ -15,6 +16,8 @@ class Adam(OptaxUpdate):
     """Adam after clipping the norm over all parameters together (RTRRL, appendix).
 
     `learning_rate` is α_C; the actor's and the recurrence's are multiples of it.
+
+    **Raises** `ValueError` where a rate is negative, a decay not below 1, or ε not positive.
     """
 
     learning_rate: float = 1e-3
@@ -26,9 +29,14 @@ class Adam(OptaxUpdate):
     epsilon: float = 1e-8
 
     def __check_init__(self) -> None:
-        check_not_negative(
-            self, "learning_rate", "actor_multiple", "recurrent_multiple", "clip", "epsilon"
+        checks.not_negative(
+            learning_rate=self.learning_rate,
+            actor_multiple=self.actor_multiple,
+            recurrent_multiple=self.recurrent_multiple,
         )
+        checks.bound(clip=self.clip)
+        checks.below_one(b1=self.b1, b2=self.b2)
+        checks.positive(epsilon=self.epsilon)
 
     def transformation(self) -> optax.GradientTransformation:
         """Clip, then Adam, then the step size of each group."""
@@ -56,6 +64,7 @@ def _clip_by_norm(bound: float) -> optax.GradientTransformation:
 
     def clip(updates: PyTree, _: PyTree = None) -> PyTree:
         norm = jnp.sqrt(total(jax.tree.map(lambda leaf: leaf**2, updates)))
-        return jax.tree.map(lambda leaf: bound / jnp.maximum(bound, norm) * leaf, updates)
+        scale = jnp.where(norm > bound, bound / norm, 1.0)
+        return jax.tree.map(lambda leaf: scale * leaf, updates)
 
     return optax.stateless(clip)

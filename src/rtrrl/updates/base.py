@@ -59,7 +59,7 @@ class Update(eqx.Module):
         """Along δ e + bonus, by a step of its own size: the new parameters and state."""
 
     def direction(self, credit: Credit) -> Groups:
-        """What it ascends."""
+        """What it is given to ascend, before it clips or rescales anything."""
         return credit.ascent()
 
     def over_streams(self) -> "Update":
@@ -83,11 +83,3 @@ def total(tree: PyTree) -> Scalar | float:
     # by a product with ones: XLA's CPU backend compiles plain sums into slow windows
     sums = (jnp.sum(leaf @ jnp.ones(leaf.shape[-1], leaf.dtype)) for leaf in jax.tree.leaves(tree))
     return sum(sums, 0.0)
-
-
-def check_not_negative(update: Update, *names: str) -> None:
-    """**Raises** `ValueError` where a setting is a number below 0, or none."""
-    for name in names:
-        value = getattr(update, name)
-        if isinstance(value, int | float) and not value >= 0:
-            raise ValueError(f"{name} is {value}: it must not be negative")

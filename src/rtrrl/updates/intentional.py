@@ -4,9 +4,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rtrrl import checks
 from rtrrl.types import PyTree, Scalar, parameters
 from rtrrl.updates.averages import Average
-from rtrrl.updates.base import Credit, Groups, Update, by_group, check_not_negative, total
+from rtrrl.updates.base import Credit, Groups, Update, by_group, total
 
 SMALLEST = 1e-8
 """What a step size is divided by at least."""
@@ -66,8 +67,12 @@ class Intentional(Update):
     """ε."""
 
     def __check_init__(self) -> None:
-        names = ("eta_actor", "eta_critic", "eta_recurrent", "clip", "b2", "error_decay", "epsilon")
-        check_not_negative(self, *names)
+        checks.not_negative(
+            eta_actor=self.eta_actor, eta_critic=self.eta_critic, eta_recurrent=self.eta_recurrent
+        )
+        checks.bound(clip=self.clip)
+        checks.share(b2=self.b2, error_decay=self.error_decay)
+        checks.positive(epsilon=self.epsilon)
 
     def init(self, groups: Groups) -> IntentionalState:
         """Nothing seen."""

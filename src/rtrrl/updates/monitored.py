@@ -52,9 +52,10 @@ class MonitoredState(eqx.Module):
 class Monitored(Update):
     """Another update, measured: it gets and gives the same numbers.
 
-    G is the direction that the other ascends, the mean over the streams where it has several; Δθ is
-    the step it makes. Of updates longer ago than `horizon` ever less is left. XLA, which compiles
-    the two together, may round the last bits of a life otherwise than without the measuring.
+    G is the direction that the other is given, before it clips or rescales anything; the mean over
+    the streams where it has several. Δθ is the step it makes. Of updates longer ago than `horizon`
+    ever less is left. XLA, which compiles the two together, may round the last bits of a life
+    otherwise than without the measuring.
     """
 
     update: Update

@@ -6,9 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rtrrl import checks
 from rtrrl.types import PyTree, Scalar, parameters
 from rtrrl.updates.averages import Average
-from rtrrl.updates.base import Credit, Groups, Update, by_group, check_not_negative, total
+from rtrrl.updates.base import Credit, Groups, Update, by_group, total
 
 
 class ObGD(Update):
@@ -31,7 +32,12 @@ class ObGD(Update):
     """κ of the cell."""
 
     def __check_init__(self) -> None:
-        check_not_negative(self, "learning_rate", "kappa_actor", "kappa_critic", "kappa_recurrent")
+        checks.not_negative(
+            learning_rate=self.learning_rate,
+            kappa_actor=self.kappa_actor,
+            kappa_critic=self.kappa_critic,
+            kappa_recurrent=self.kappa_recurrent,
+        )
 
     def init(self, groups: Groups) -> PyTree:
         """It remembers nothing."""
@@ -64,7 +70,8 @@ class AdaptiveObGD(ObGD):
     """ε."""
 
     def __check_init__(self) -> None:
-        check_not_negative(self, "b2", "epsilon")
+        checks.share(b2=self.b2)
+        checks.positive(epsilon=self.epsilon)
 
     def init(self, groups: Groups) -> Average:
         """v of nothing yet."""
