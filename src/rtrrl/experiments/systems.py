@@ -56,8 +56,8 @@ target is the final score, in at least 4 of 5 seeds.
 ## Learning in a model of the world
 
 `model-based` learns a recurrent model online and its policy by imagining in it. It differs from
-`default` in more than the model: cell, traces, step sizes, how observations are scaled, novelty. Seeds
-0 … 4; the random agent's 0 … 7.
+`default` in more than the model: cell, traces, step sizes, how observations are scaled, novelty.
+Seeds 0 … 4; the random agent's 0 … 7.
 
 {markdown(COLUMNS, [row(*each) for each in of([*MODEL, *BESIDE, *CHANCE])])}
 ## Continuous control, live, from one stream
