@@ -21,6 +21,7 @@ from rtrrl.cells import RTURecipe
 from rtrrl.environments import Box, Environment, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError
 from rtrrl.gradients import Frozen
+from rtrrl.interrupts import heard
 from rtrrl.plans import Plan
 from rtrrl.results import Stop
 from rtrrl.types import TimeStep
@@ -196,6 +197,20 @@ def test_a_second_ctrl_c_interrupts_at_once_and_the_last_checkpoint_stays(
     assert checkpoints.read_meta(tmp_path / "run" / runs.CHECKPOINT)["step"] == 300
     rtrrl.resume(tmp_path / "run")
     assert_same_run(tmp_path / "run", unbroken.folder)
+
+
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_second_ctrl_c_interrupts_even_a_job_in_the_background(before):
+    outside = signal.signal(signal.SIGINT, before)  # a shell has it ignored in such jobs
+    try:
+        with heard() as interrupted:
+            signal.raise_signal(signal.SIGINT)
+            assert interrupted.is_set()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, outside)
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 1e9])

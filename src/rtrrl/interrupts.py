@@ -9,7 +9,10 @@ from typing import Any
 
 @contextmanager
 def heard() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+    """An event that the first Ctrl-C sets; a second one interrupts at once.
+
+    So does the second where Ctrl-C was ignored, as it is in what a script starts in the background.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -17,7 +20,7 @@ def heard() -> Iterator[threading.Event]:
 
     def on_interrupt(*_: Any) -> None:
         event.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before if callable(before) else signal.default_int_handler)
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
