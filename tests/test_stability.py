@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rtrrl.experiments import stability
+from rtrrl.experiments import stability, stability_tables
 from rtrrl.experiments.levers import LEVERS, PAPER_LEVERS, REFERENCE, STABLE
-from rtrrl.experiments.stability import FOLDER, PARTS, TARGETS, TRIALS, everything
+from rtrrl.experiments.stability import FOLDER, PARTS, everything
 from rtrrl.experiments.statistics import mean_interval, share_interval
+from rtrrl.experiments.targets import ATTEMPTED, REPORTED, TARGETS, TRIALS, TUNED
 from rtrrl.plots import forest
 from rtrrl.results import Run, Stop
 
@@ -42,9 +43,9 @@ def test_every_lever_builds_and_differs_from_the_default():
 
 
 def test_seeds_of_the_choice_are_not_those_of_the_report():
-    assert not set(stability.TUNED) & set(stability.REPORTED)
+    assert not set(TUNED) & set(REPORTED)
     for target in TARGETS:
-        assert set(target.seeds) <= set(stability.REPORTED)
+        assert set(target.seeds) <= set(REPORTED)
 
 
 ACROBOT = next(target for target in TARGETS if target.task == "Acrobot")
@@ -55,20 +56,20 @@ def test_collapse_is_counted_from_chance():
     kept = [-300.0, -80.0, -80.0, -80.0, -100.0, -100.0, -100.0]
     lost = [-300.0, -80.0, -80.0, -80.0, -170.0, -170.0, -170.0]
     never = [-499.0, -301.0, -301.0, -301.0, -499.0, -499.0, -499.0]
-    assert stability.collapsed(ACROBOT, run("Acrobot", [kept])) == 0
-    assert stability.collapsed(ACROBOT, run("Acrobot", [kept, lost])) == 1
-    assert stability.collapsed(ACROBOT, run("Acrobot", [never])) == 0, "nothing to lose"
+    assert stability_tables.collapsed(ACROBOT, run("Acrobot", [kept])) == 0
+    assert stability_tables.collapsed(ACROBOT, run("Acrobot", [kept, lost])) == 1
+    assert stability_tables.collapsed(ACROBOT, run("Acrobot", [never])) == 0, "nothing to lose"
 
 
 def test_one_lucky_evaluation_is_nothing_to_lose():
     lucky = [-500.0, -80.0, -500.0, -500.0, -500.0, -500.0, -500.0]
-    assert stability.collapsed(ACROBOT, run("Acrobot", [lucky])) == 0
-    np.testing.assert_allclose(stability.peaks(run("Acrobot", [lucky])), [-360.0])
+    assert stability_tables.collapsed(ACROBOT, run("Acrobot", [lucky])) == 0
+    np.testing.assert_allclose(stability_tables.peaks(run("Acrobot", [lucky])), [-360.0])
 
 
 def of_acrobot(done):
     """The task's row in the table of targets."""
-    lines = stability.target_table(REFERENCE, done).splitlines()
+    lines = stability_tables.target_table(REFERENCE, done).splitlines()
     return next(line for line in lines if "Acrobot" in line)
 
 
@@ -89,8 +90,8 @@ def test_a_run_that_broke_off_has_reached_nothing():
     done = {("default", "Acrobot"): broken}
     assert "| diverged |" in of_acrobot(done)
     assert "met" not in of_acrobot(done)
-    assert stability.outcome(ACROBOT, broken) == "diverged"
-    assert "diverged" in stability.collapse_table({("paper", "Acrobot"): broken})
+    assert stability_tables.outcome(ACROBOT, broken) == "diverged"
+    assert "diverged" in stability_tables.collapse_table({("paper", "Acrobot"): broken})
 
 
 def test_what_is_asked_for_has_to_exist(monkeypatch, capsys):
@@ -108,10 +109,13 @@ def test_the_page_is_filled_between_its_markers(tmp_path, monkeypatch):
     task = TRIALS[0].task
     scores = [[1.0, 2.0, 3.0], [1.0, 2.0, 4.0]]
     part = {(name, task): run(task, scores) for name in ("default", "ObGD")}
-    done = {"targets": part, "levers": part, "paper": {(STABLE.name, task): run(task, scores)}}
+    attempts = {("default", ATTEMPTED[0].task): run(ATTEMPTED[0].task, [[0.9] * 4, [0.7] * 4])}
+    stable = {(STABLE.name, task): run(task, scores)}
+    done = {"targets": part, "levers": part, "paper": stable, "missed": attempts}
     stability.write(done)
     once = page.read_text()
     assert "2.17 [2.00, 2.33]" in once
+    assert "| default | 1 of 2, median 0.80 | – |" in once
     stability.write(done)
     assert page.read_text() == once, "writing twice changes nothing"
     assert (tmp_path / "stability-levers.png").stat().st_size > 10_000

@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.cells import CTRNN, LRU, RTU, LRURecipe, NonlinearRTU, RTURecipe
+from rtrrl.cells import (
+    CTRNN,
+    LRU,
+    RTU,
+    LRURecipe,
+    NonlinearRTU,
+    RTURecipe,
+    SaturatingRTU,
+)
 from rtrrl.cells.retentions import MAX_RETENTION
 from rtrrl.gradients import RFLO, DiagonalRTRL
 from rtrrl.types import parameters
@@ -68,18 +76,22 @@ def complex_sensitivities(cell, xs):
     free = isinstance(cell, LRU)
     g = np.exp(cell.gamma_log) if free else np.sqrt(1 - r**2)
     dg_dnu = 0 * r if free else np.exp(cell.nu) * r**2 / g
+    gain = cell.gain if isinstance(cell, SaturatingRTU) else None
     h = np.zeros((HIDDEN, 1), complex)
     S = dict.fromkeys(("nu", "theta", "B_re", "B_im", "gamma"), 0j)
     for x in xs:
-        Bx = (B @ x)[:, None]
+        u, bend = (B @ x)[:, None], (1.0, 1.0)
+        if gain is not None:  # tanh of each part apart
+            u = np.tanh(gain * u.real) + 1j * np.tanh(gain * u.imag)
+            bend = gain * (1 - u.real**2), gain * (1 - u.imag**2)
         S = {
-            "nu": Lambda * S["nu"] - np.exp(cell.nu)[:, None] * Lambda * h + dg_dnu[:, None] * Bx,
+            "nu": Lambda * S["nu"] - np.exp(cell.nu)[:, None] * Lambda * h + dg_dnu[:, None] * u,
             "theta": Lambda * S["theta"] + 1j * phase[:, None] * Lambda * h,
-            "B_re": Lambda * S["B_re"] + g[:, None] * x,
-            "B_im": Lambda * S["B_im"] + 1j * g[:, None] * x,
-            "gamma": Lambda * S["gamma"] + g[:, None] * Bx,
+            "B_re": Lambda * S["B_re"] + g[:, None] * bend[0] * x,
+            "B_im": Lambda * S["B_im"] + 1j * g[:, None] * bend[1] * x,
+            "gamma": Lambda * S["gamma"] + g[:, None] * u,
         }
-        h = Lambda * h + g[:, None] * Bx
+        h = Lambda * h + g[:, None] * u
         if not linear:  # tanh of each part apart, and its slope on each part of a sensitivity
             h = np.tanh(h.real) + 1j * np.tanh(h.imag)
             slope = (1 - h.real**2), (1 - h.imag**2)
@@ -87,7 +99,7 @@ def complex_sensitivities(cell, xs):
         yield h, S
 
 
-@pytest.mark.parametrize("kind", [RTU, NonlinearRTU, LRU])
+@pytest.mark.parametrize("kind", [RTU, NonlinearRTU, SaturatingRTU, LRU])
 def test_complex_cells_follow_their_recursion_and_finite_differences(kind):
     cell = kind(INPUTS, HIDDEN, key=jax.random.key(1))
     xs, h_bar = sequence(2)
@@ -130,7 +142,7 @@ def test_projection_keeps_parameters_admissible():
     leaky = CTRNN(INPUTS, HIDDEN, key=jax.random.key(0))
     fast = eqx.tree_at(lambda c: c.tau, leaky, jnp.array([-3.0, 0.5, 2.0]))
     np.testing.assert_array_equal(fast.project().tau, [1.0, 1.0, 2.0])
-    for kind in (RTU, NonlinearRTU, LRU):
+    for kind in (RTU, NonlinearRTU, SaturatingRTU, LRU):
         cell = kind(INPUTS, HIDDEN, key=jax.random.key(0))
         slow = eqx.tree_at(lambda c: c.nu, cell, jnp.array([-50.0, -10.0, 0.3]))
         retention = np.exp(-np.exp(slow.project().nu))
@@ -139,7 +151,7 @@ def test_projection_keeps_parameters_admissible():
         assert slow.project().nu[2] == 0.3
 
 
-@pytest.mark.parametrize("kind", [RTU, NonlinearRTU, LRU])
+@pytest.mark.parametrize("kind", [RTU, NonlinearRTU, SaturatingRTU, LRU])
 def test_pace_changes_how_fast_a_cell_moves_and_not_what_it_is(kind):
     """Born of one key: the same Λ at every pace c, and a gradient of its parameters c times."""
     plain, slow = (kind(INPUTS, HIDDEN, key=jax.random.key(0), pace=pace) for pace in (1.0, 0.1))

@@ -7,13 +7,21 @@ from rtrrl.cells.lru import LRU, LRURecipe
 from rtrrl.cells.lstm import LSTM, LSTMRecipe
 from rtrrl.cells.memoryless import Memoryless, MemorylessRecipe
 from rtrrl.cells.retentions import LogUniformTimes, Retention, UniformRing
-from rtrrl.cells.rtu import RTU, NonlinearRTU, NonlinearRTURecipe, RTURecipe
+from rtrrl.cells.rtu import (
+    RTU,
+    NonlinearRTU,
+    NonlinearRTURecipe,
+    RTURecipe,
+    SaturatingRTU,
+    SaturatingRTURecipe,
+)
 from rtrrl.cells.wirings import NCP, Diagonal, FullyConnected, SparseRandom, Wiring
 
 RECIPES: dict[str, Recipe] = {
     "ctrnn": CTRNNRecipe(),
     "rtu": RTURecipe(),
     "nonlinear-rtu": NonlinearRTURecipe(),
+    "saturating-rtu": SaturatingRTURecipe(),
     "lru": LRURecipe(),
     "gru": GRURecipe(),
     "lstm": LSTMRecipe(),
@@ -58,6 +66,8 @@ __all__ = [
     "RTURecipe",
     "Recipe",
     "Retention",
+    "SaturatingRTU",
+    "SaturatingRTURecipe",
     "SparseRandom",
     "UniformRing",
     "Wiring",

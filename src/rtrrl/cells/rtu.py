@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -14,6 +14,9 @@ from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
 from rtrrl.cells.retentions import Retention, UniformRing, bounded
 from rtrrl.cells.trigonometry import cos_sin
 from rtrrl.types import Key
+
+GAIN = 3.0
+"""Of an input that saturates: at birth it is in its bend for most inputs of one unit's size."""
 
 
 class RTU(Cell):
@@ -61,7 +64,11 @@ class RTU(Cell):
         """Λ own + √(1 − r²) b x, on real pairs."""
         del h
         r = jnp.exp(-jnp.exp(self.pace * self.nu))
-        return rotate(own, r, self.pace * self.theta_log) + jnp.sqrt(1 - r**2) * (self.weight @ x)
+        return rotate(own, r, self.pace * self.theta_log) + jnp.sqrt(1 - r**2) * self.drive(x)
+
+    def drive(self, x: Input) -> Unit:
+        """What a unit hears of the input: B x."""
+        return self.weight @ x
 
     @property
     def diagonal(self) -> bool:
@@ -91,6 +98,29 @@ class NonlinearRTU(RTU):
         return h.ravel()
 
 
+class SaturatingRTU(RTU):
+    """RTU whose input saturates: h' = Λ h + √(1 − r²) tanh(g B x).
+
+    A sum of inputs is all that a linear recurrence can keep. Where a unit's input saturates, one
+    entry of x can silence the others: a first card is heard while there is no last action yet, and
+    no later one. What it costs is the size of large inputs (docs/stability.md).
+
+    **Raises** `ValueError` where `gain`, g, is not positive and finite.
+    """
+
+    gain: float = eqx.field(static=True)
+
+    def __init__(self, inputs: int, hidden: int, *, key: Key, gain: float = GAIN, **settings: Any):
+        checks.of_all_seeds(gain=gain)
+        checks.positive(gain=gain)
+        self.gain = gain
+        super().__init__(inputs, hidden, key=key, **settings)
+
+    def drive(self, x: Input) -> Unit:
+        """tanh(g B x)."""
+        return jnp.tanh(self.gain * super().drive(x))
+
+
 class RTURecipe(Recipe):
     """Settings of an RTU."""
 
@@ -109,6 +139,18 @@ class NonlinearRTURecipe(RTURecipe):
     """Settings of a nonlinear RTU."""
 
     cell: ClassVar[Callable[..., Cell]] = NonlinearRTU
+
+
+class SaturatingRTURecipe(RTURecipe):
+    """Settings of an RTU whose input saturates."""
+
+    cell: ClassVar[Callable[..., Cell]] = SaturatingRTU
+    gain: float = eqx.field(static=True, default=GAIN)
+    """g, how soon the input saturates."""
+
+    def __check_init__(self) -> None:
+        checks.of_all_seeds(gain=self.gain)
+        checks.positive(gain=self.gain)
 
 
 def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:

@@ -83,11 +83,34 @@ LEVERS = (
     Lever("mean with gain 1", "as usual", changes={"policy.gain": 1.0}, continuous=True),
     Lever("σ that may close", "as usual", changes={"policy.narrowest": 0.0067}, continuous=True),
     Lever("no blind actions", "as usual", changes={"policy.exploration": 0.0}, continuous=False),
+    Lever(
+        "five blind actions in a thousand",
+        "closed minds opened sooner",
+        changes={"policy.exploration": 0.005},
+        continuous=False,
+    ),
+    Lever(
+        "input that saturates",
+        "inputs that silence one another",
+        changes={"cell.pace": 0.03},
+        parts={"cell": "saturating-rtu", "retention": "log-uniform"},
+    ),
     Lever("usual ring of retentions", "as in the literature", parts={"retention": "ring"}),
     Lever("stronger entropy bonus", "1e-2 for 1e-5", changes={"entropy_rate": 1e-2}),
     Lever("64 units", "more features", changes={"cell.hidden": 64}),
 )
 """Each is the default but for one thing."""
+
+_HOPES = (
+    "input that saturates",
+    "λ = 0.9",
+    "actor as slow as the critic",
+    "twice as fast",
+    "five blind actions in a thousand",
+    "stronger entropy bonus",
+)
+ATTEMPTS = tuple(lever for lever in LEVERS if lever.name in _HOPES)
+"""What could be hoped to help where the default misses its target."""
 
 PAPER = Lever("paper", "as published", agent="paper")
 STABLE = Lever("paper-stable", "the paper's cell, rule and feedback", agent="paper-stable")

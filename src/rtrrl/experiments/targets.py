@@ -1,0 +1,81 @@
+"""The tasks of the stability study: what is to be reached, and what is tried where."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from rtrrl.experiments.levers import Lever
+from rtrrl.experiments.suite import Entry
+
+REPORTED = range(10)
+TUNED = range(100, 108)
+"""Seeds on which settings were chosen: none of them is reported as reaching a target."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The final score that a share of seeds should reach."""
+
+    task: str
+    steps: int
+    score: float
+    share: float
+    chance: float
+    """What the random agent scores: what a collapse falls towards."""
+    continuous: bool = False
+    """Whether actions are numbers."""
+    seeds: Sequence[int] = REPORTED
+    evaluations: int = 50
+    episodes: int = 20
+
+    def entry(self, lever: Lever) -> Entry:
+        """The run of an agent."""
+        return Entry(
+            self.task,
+            lever.agent,
+            self.steps,
+            self.seeds,
+            evaluations=self.evaluations,
+            episodes=self.episodes,
+            changes=lever.changes,
+            parts=lever.parts,
+        )
+
+
+MUJOCO = {"continuous": True, "seeds": range(5), "evaluations": 30, "episodes": 3}
+TARGETS = (
+    Target("MemoryChain-16", 500_000, 0.97, 0.9, 0.0),
+    Target("MemoryChain-32", 500_000, 0.97, 0.9, 0.0),
+    Target("MemoryChain-64", 1_000_000, 0.97, 0.9, 0.0),
+    Target("MemoryChain-128", 2_000_000, 0.95, 0.8, 0.0),
+    Target("MemoryChain-256", 3_000_000, 0.9, 0.6, 0.0),
+    Target("CartPole-pos", 2_000_000, 475.0, 0.8, 22.0),
+    Target("CartPole-vel", 2_000_000, 475.0, 0.8, 22.0),
+    Target("Acrobot", 100_000, -100.0, 0.9, -500.0),
+    Target("RepeatPreviousEasy", 2_000_000, 0.9, 0.8, -0.5),
+    Target("RepeatFirstEasy", 2_000_000, 0.9, 0.8, -0.5),
+    Target("DeepSea-16", 1_000_000, 0.9, 0.8, 0.0),
+    Target("MountainCarContinuous-pos", 1_000_000, 80.0, 0.6, -100.0, continuous=True),
+    Target("gymnasium/HalfCheetah-v5-pos", 3_000_000, 2400.0, 0.5, -350.0, **MUJOCO),
+    Target("gymnasium/Hopper-v5-pos", 3_000_000, 1300.0, 0.5, 15.0, **MUJOCO),
+)
+
+TRIED = {
+    "MemoryChain-128": 1_000_000,
+    "CartPole-pos": 1_000_000,
+    "Acrobot": 100_000,
+    "MountainCarContinuous-pos": 1_000_000,
+    "DeepSea-16": 300_000,
+}
+TRIALS = tuple(
+    dataclasses.replace(target, steps=TRIED[target.task], seeds=TUNED, episodes=10)
+    for target in TARGETS
+    if target.task in TRIED
+)
+"""What levers are tried on: memory, balance, little time, and two rewards that are hard to find."""
+
+ATTEMPTED = tuple(
+    dataclasses.replace(target, steps=TRIED.get(target.task, target.steps), seeds=range(100, 116))
+    for target in TARGETS
+    if target.task in ("RepeatFirstEasy", "DeepSea-16")
+)
+"""What the default misses, on more seeds than the levers' trials."""
