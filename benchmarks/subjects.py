@@ -1,5 +1,6 @@
 """What is timed: agents that live in their worlds, and the C loop of the paper's agent."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from timing import Program, Row, compiled
 
 from rtrrl import stream
 from rtrrl.agents import RTRRL, RTRRLState
-from rtrrl.cells import CTRNNRecipe, LogUniformTimes, RTURecipe
+from rtrrl.cells import CTRNNRecipe
 from rtrrl.environments import Environment, make
 from rtrrl.gradients import RFLO, RTRL, TBPTT, UORO, GradientRule, SnAp1
 from rtrrl.stream import Life
@@ -28,7 +29,8 @@ def paper(task: str, hidden: int = 32, rule: GradientRule = RFLO()) -> RTRRL:  #
 
 def default(task: str, hidden: int = 32) -> RTRRL:
     """The default agent: RTU, exact diagonal RTRL."""
-    return RTRRL.default(task, cell=RTURecipe(hidden=hidden, retention=LogUniformTimes()))
+    agent = RTRRL.default(task)
+    return dataclasses.replace(agent, cell=dataclasses.replace(agent.cell, hidden=hidden))
 
 
 AGENTS: dict[str, Callable[[str, int], RTRRL]] = {

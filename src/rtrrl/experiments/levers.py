@@ -103,9 +103,7 @@ LEVERS = (
 
 _HOPES = (
     "input that saturates",
-    "λ = 0.9",
     "actor as slow as the critic",
-    "twice as fast",
     "five blind actions in a thousand",
     "stronger entropy bonus",
 )
