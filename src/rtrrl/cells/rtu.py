@@ -16,7 +16,7 @@ from rtrrl.cells.trigonometry import cos_sin
 from rtrrl.types import Key
 
 GAIN = 3.0
-"""Of an input that saturates: at birth it is in its bend for most inputs of one unit's size."""
+"""Of an input that saturates: at birth, inputs of unit size reach into the bend of the tanh."""
 
 
 class RTU(Cell):
