@@ -105,7 +105,8 @@ _HOPES = (
     "input that saturates",
     "actor as slow as the critic",
     "five blind actions in a thousand",
-    "stronger entropy bonus",
+    "Adam's ε = 1e-8",
+    "observations as they come",
 )
 ATTEMPTS = tuple(lever for lever in LEVERS if lever.name in _HOPES)
 """What could be hoped to help where the default misses its target."""
