@@ -84,12 +84,6 @@ LEVERS = (
     Lever("σ that may close", "as usual", changes={"policy.narrowest": 0.0067}, continuous=True),
     Lever("no blind actions", "as usual", changes={"policy.exploration": 0.0}, continuous=False),
     Lever(
-        "five blind actions in a thousand",
-        "closed minds opened sooner",
-        changes={"policy.exploration": 0.005},
-        continuous=False,
-    ),
-    Lever(
         "input that saturates",
         "inputs that silence one another",
         changes={"cell.pace": 0.03},
@@ -101,13 +95,7 @@ LEVERS = (
 )
 """Each is the default but for one thing."""
 
-_HOPES = (
-    "input that saturates",
-    "actor as slow as the critic",
-    "five blind actions in a thousand",
-    "Adam's ε = 1e-8",
-    "observations as they come",
-)
+_HOPES = ("actor as slow as the critic", "input that saturates", "64 units")
 ATTEMPTS = tuple(lever for lever in LEVERS if lever.name in _HOPES)
 """What could be hoped to help where the default misses its target."""
 
