@@ -1,6 +1,7 @@
 """The tables of the stability study, of runs that have ended."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -56,12 +57,7 @@ def collapse_table(done: Done) -> str:
         cells = [target.task]
         for lever in levers:
             run = done.get((lever.name, target.task))
-            cells.append(
-                unscored(run)
-                if run is None or diverged(run)
-                else f"{shown(np.median(run.best))} → {shown(np.median(run.final))}, "
-                f"{collapsed(target, run)} of {len(run.seeds)}"
-            )
+            cells.append(scored(run, functools.partial(_best_to_final, target)))
         rows.append(cells)
     return markdown(("task", *(lever.name for lever in levers)), rows)
 
@@ -116,20 +112,32 @@ def attempts_table(done: Done) -> str:
         cells = [lever.name]
         for target in ATTEMPTED:
             run = done.get((lever.name, target.task))
-            cells.append(
-                unscored(run)
-                if run is None or diverged(run)
-                else f"{np.sum(run.final >= target.score)} of {len(run.seeds)}, "
-                f"median {shown(np.median(run.final))}"
-            )
+            cells.append(scored(run, functools.partial(_reached, target)))
         rows.append(cells)
     return markdown(("", *(f"{each.task}, {each.steps:,} steps" for each in ATTEMPTED)), rows)
 
 
 def outcome(trial: Target, run: Run | None) -> str:
     """A mean with its interval, and how many seeds collapsed."""
-    if run is None or diverged(run):
-        return unscored(run)
+    return scored(run, functools.partial(_mean_and_lost, trial))
+
+
+def scored(run: Run | None, score: Callable[[Run], str]) -> str:
+    """A run's score, or what stands in its place."""
+    return unscored(run) if run is None or diverged(run) else score(run)
+
+
+def _best_to_final(target: Target, run: Run) -> str:
+    ends = f"{shown(np.median(run.best))} → {shown(np.median(run.final))}"
+    return f"{ends}, {collapsed(target, run)} of {len(run.seeds)}"
+
+
+def _reached(target: Target, run: Run) -> str:
+    reached = np.sum(run.final >= target.score)
+    return f"{reached} of {len(run.seeds)}, median {shown(np.median(run.final))}"
+
+
+def _mean_and_lost(trial: Target, run: Run) -> str:
     mean = mean_interval(run.final)
     lost = collapsed(trial, run)
     interval = f"{shown(mean.estimate)} [{shown(mean.low)}, {shown(mean.high)}]"
