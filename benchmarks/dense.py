@@ -17,7 +17,7 @@ from rtrrl.agents import RTRRL
 def shape(agent: RTRRL) -> tuple[int, int]:
     """J's: a row for each unit, a column for each recurrent parameter."""
     cell = jax.eval_shape(lambda: newborn(agent)).parameters.cell
-    return cell.hidden, cell.weight.size + cell.tau.size
+    return cell.hidden_size, cell.weight.size + cell.tau.size
 
 
 def numpy_row(hidden: int, columns: int) -> Row:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rtrrl.agents import RTRRL, RTRRLState
-from rtrrl.policies import Categorical
-from rtrrl.updates import Adam
+from rtrrl.learning.optimizers import Adam
+from rtrrl.learning.policies import Categorical
 
 SOURCE = Path(__file__).with_name("floor.c")
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
@@ -104,9 +104,9 @@ def _sizes(agent: RTRRL, state: RTRRLState) -> dict[str, int]:
     assert isinstance(agent.policy, Categorical)
     assert agent.meta_input
     return {
-        "HIDDEN": state.parameters.cell.hidden,
-        "OBSERVATIONS": agent.observations,
-        "ACTIONS": agent.policy.outputs,
+        "HIDDEN": state.parameters.cell.hidden_size,
+        "OBSERVATIONS": agent.observation_size,
+        "ACTIONS": agent.policy.output_size,
     }
 
 
@@ -114,12 +114,12 @@ def _settings(agent: RTRRL) -> dict[str, str]:
     update = agent.optimizer
     assert isinstance(update, Adam)
     settings = {
-        "GAMMA": agent.discount,
-        "DECAY_ACTOR": agent.discount * agent.trace_decay_actor,
-        "DECAY_CRITIC": agent.discount * agent.trace_decay_critic,
-        "DECAY_CELL": agent.discount * agent.trace_decay_recurrent,
-        "ACTOR_INFLUENCE": agent.actor_influence,
-        "ENTROPY_RATE": agent.entropy_rate,
+        "GAMMA": agent.gamma,
+        "DECAY_ACTOR": agent.gamma * agent.lambda_actor,
+        "DECAY_CRITIC": agent.gamma * agent.lambda_critic,
+        "DECAY_CELL": agent.gamma * agent.lambda_recurrent,
+        "ACTOR_INFLUENCE": agent.actor_coefficient,
+        "ENTROPY_RATE": agent.entropy_coefficient,
         "RATE_ACTOR": update.learning_rate * update.actor_multiple,
         "RATE_CRITIC": update.learning_rate,
         "RATE_CELL": update.learning_rate * update.recurrent_multiple,

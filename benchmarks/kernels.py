@@ -25,11 +25,10 @@ from rich.table import Table
 from subjects import TASKS, births, c_row, default, live_row, living, newborn, paper
 from timing import FULL, QUICK, Effort, Program, Row, about, compiled, interleave, ratio
 
-from rtrrl import stream
 from rtrrl.agents import RTRRL
 from rtrrl.environments import Environment, make
 from rtrrl.gradients import RTRL
-from rtrrl.updates import Adam
+from rtrrl.learning.optimizers import Adam
 
 PATH = Path("docs/performance/kernels.json")
 TASK = TASKS[0]
@@ -167,7 +166,7 @@ def seeds(count: int, effort: Effort) -> dict[str, Any]:
     assert isinstance(world, Environment)
     alone, in_turn = live_row("alone", agent, TASK), live_row("in turn", agent, TASK, count)
     lives = births(agent, TASK, count)()
-    loop = lambda lives, steps: stream._side_by_side(agent, world, lives, steps, 1)  # noqa: E731
+    loop = lambda lives, steps: loop._side_by_side(agent, world, lives, steps, 1)  # noqa: E731
     beside = Row("side by side", lives, compiled(loop, lives), count)
     interleave([alone, in_turn, beside], effort)
     assert isinstance(alone.run, Program)

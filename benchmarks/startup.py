@@ -35,9 +35,9 @@ import os, sys
 import rtrrl.cli
 
 rtrrl.cli._settle()  # before training imports JAX, as it would be
-from rtrrl import training
+from rtrrl.training.train import train
 
-lived = training._lived
+lived = train._lived
 
 def watched(plan, state, count):
     took = lived(plan, state, count)
@@ -45,7 +45,7 @@ def watched(plan, state, count):
         os._exit(0)
     return took
 
-training._lived = watched
+train._lived = watched
 sys.exit(f"no step was lived: {rtrrl.cli.main(sys.argv[1:])}")
 """
 

@@ -40,7 +40,7 @@ def step_row(kind: str) -> Placed:
     """The agent's `step` on the tape; it samples its actions, which the tape does not heed."""
     agent = AGENTS[kind](TASKS[0])
     tape = tape_for(agent)
-    answers = tuple(map(jnp.asarray, (tape.observations, tape.rewards, tape.discounts)))
+    answers = tuple(map(jnp.asarray, (tape.observation_size, tape.rewards, tape.discounts)))
 
     def loop(state: Any, steps: Any, answers: Any) -> Any:
         def turn(i: Any, state: Any) -> Any:

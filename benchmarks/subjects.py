@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from jax.stages import Wrapped
 from timing import Program, Row, compiled
 
-from rtrrl import stream
 from rtrrl.agents import RTRRL, RTRRLState
-from rtrrl.cells import CTRNNRecipe
+from rtrrl.cells import CTRNNConfig
 from rtrrl.environments import Environment, make
 from rtrrl.gradients import RFLO, RTRL, TBPTT, UORO, GradientRule, SnAp1
-from rtrrl.stream import Life
+from rtrrl.training import loop
+from rtrrl.training.loop import RunnerState
 
 TASKS = ("CartPole-pos", "MemoryChain-16")
 PERIOD = 1024
@@ -24,13 +24,13 @@ PERIOD = 1024
 
 def paper(task: str, hidden: int = 32, rule: GradientRule = RFLO()) -> RTRRL:  # noqa: B008
     """The paper's agent: CT-RNN, RFLO unless told."""
-    return RTRRL.paper(task, cell=CTRNNRecipe(hidden=hidden), rule=rule)
+    return RTRRL.paper(task, cell=CTRNNConfig(hidden_size=hidden), rule=rule)
 
 
 def default(task: str, hidden: int = 32) -> RTRRL:
     """The default agent: RTU, exact diagonal RTRL."""
     agent = RTRRL.default(task)
-    return dataclasses.replace(agent, cell=dataclasses.replace(agent.cell, hidden=hidden))
+    return dataclasses.replace(agent, cell=dataclasses.replace(agent.cell, hidden_size=hidden))
 
 
 AGENTS: dict[str, Callable[[str, int], RTRRL]] = {
@@ -53,9 +53,9 @@ def births(agent: RTRRL, task: str, agents: int) -> Wrapped:
     world = make(task)
     assert isinstance(world, Environment)
 
-    def born() -> Life:
+    def born() -> RunnerState:
         keys = jax.random.split(jax.random.key(0), agents)
-        return eqx.filter_vmap(lambda key: stream.birth(agent, world, key))(keys)
+        return eqx.filter_vmap(lambda key: loop.birth(agent, world, key))(keys)
 
     return jax.jit(born)
 
@@ -66,7 +66,7 @@ def living(agent: RTRRL, task: str, agents: int = 1) -> Program:
     world = make(task)
     assert isinstance(world, Environment)
     lives = jax.eval_shape(births(agent, task, agents))
-    return compiled(lambda lives, steps: stream.live(agent, world, lives, steps), lives)
+    return compiled(lambda lives, steps: loop.live(agent, world, lives, steps), lives)
 
 
 def live_row(name: str, agent: RTRRL, task: str, agents: int = 1) -> Row:
@@ -77,12 +77,12 @@ def live_row(name: str, agent: RTRRL, task: str, agents: int = 1) -> Row:
 
 def newborn(agent: RTRRL) -> RTRRLState:
     """A state in the first moment of an episode."""
-    return agent.begin(agent.init(jax.random.key(0)), jnp.zeros(agent.observations))[0]
+    return agent.begin(agent.init(jax.random.key(0)), jnp.zeros(agent.observation_size))[0]
 
 
 def tape_for(agent: RTRRL) -> floor.Tape:
     """A recorded stream of the agent's sizes."""
-    return floor.Tape.random(PERIOD, agent.observations, agent.policy.outputs)
+    return floor.Tape.random(PERIOD, agent.observation_size, agent.policy.output_size)
 
 
 def c_row(agent: RTRRL) -> Row:

@@ -29,8 +29,8 @@ from timing import FULL, QUICK, Effort, Row, about, interleave, ratio
 
 from rtrrl.environments import make
 from rtrrl.gradients import RTRL
-from rtrrl.plans import Plan
-from rtrrl.workers import workers_for
+from rtrrl.runs.config import RunConfig
+from rtrrl.training.runners import make_runner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +131,8 @@ def two_cores(seeds: int, task: str, effort: Effort) -> Measured:
     agent, world = paper(task), make(task)
     rows = []
     for count in (1, 2):
-        plan = Plan(agent, world, 1, tuple(range(seeds)), 1, 1, False, None, 1, count)
-        workers = workers_for(plan)
+        plan = RunConfig(agent, world, 1, tuple(range(seeds)), 1, 1, False, None, 1, count)
+        workers = make_runner(plan)
         rows.append(Row(f"{count} workers", workers.births(), workers.advance, seeds))
     interleave(rows, effort)
     one, two = rows

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from rtrrl.cells import NCP, RECIPES, Cell, CTRNNRecipe, Diagonal, FullyConnected, SparseRandom
-from rtrrl.certificates import RUN_ONCE
+from rtrrl.cells import CELLS, NCP, Cell, CTRNNConfig, Diagonal, FullyConnected, SparseRandom
 from rtrrl.errors import UnsupportedCellError
 from rtrrl.gradients import RULES, GradientRule
+from rtrrl.gradients.certificates import RUN_ONCE
 from rtrrl.types import PyTree
 
 INPUTS, HIDDEN = 2, 4
@@ -22,8 +22,10 @@ WIRINGS = {
     "diagonal": Diagonal(),
     "ncp": NCP(0.8),
 }
-CELLS = {name: dataclasses.replace(recipe, hidden=HIDDEN) for name, recipe in RECIPES.items()} | {
-    f"ctrnn-{name}-dt{dt}": CTRNNRecipe(hidden=HIDDEN, dt=dt, wiring=wiring)
+MEMBERS = {
+    name: dataclasses.replace(recipe, hidden_size=HIDDEN) for name, recipe in CELLS.items()
+} | {
+    f"ctrnn-{name}-dt{dt}": CTRNNConfig(hidden_size=HIDDEN, dt=dt, wiring=wiring)
     for name, wiring in WIRINGS.items()
     for dt in (1.0, 0.25)
     if (name, dt) != ("full", 1.0)  # that is "ctrnn"
@@ -42,7 +44,7 @@ def quick_jit(function: Callable) -> Callable:
 
 @functools.cache
 def _builder(name: str) -> Callable[[jax.Array], Cell]:
-    return quick_jit(functools.partial(CELLS[name], INPUTS))
+    return quick_jit(functools.partial(MEMBERS[name], INPUTS))
 
 
 def rule_for(name: str, cell: Cell) -> GradientRule:
@@ -64,11 +66,11 @@ def assert_same(got: PyTree, expected: PyTree, tolerance: float = 1e-10) -> None
         assert error <= tolerance * jnp.linalg.norm(b.ravel()), jax.tree_util.keystr(path)
 
 
-each_cell = pytest.mark.parametrize("cell_name", CELLS)
+each_cell = pytest.mark.parametrize("cell_name", MEMBERS)
 each_rule = pytest.mark.parametrize("rule_name", RULES)
-each_recipe = pytest.mark.parametrize("cell_name", RECIPES)
+each_recipe = pytest.mark.parametrize("cell_name", MEMBERS)
 diagonal_cells = [
     name
-    for name, recipe in CELLS.items()
+    for name, recipe in MEMBERS.items()
     if eqx.filter_eval_shape(recipe, INPUTS, jax.random.key(0)).diagonal
 ]

@@ -7,36 +7,36 @@ wait for JAX.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rtrrl.compiler import compile_loops_whole
+from rtrrl.utils.xla import compile_loops_whole
 
 if TYPE_CHECKING:
     from rtrrl import cells, environments, gradients
     from rtrrl.agents import PPO, RTRRL
-    from rtrrl.certificates import certify
     from rtrrl.environments import make, tasks
-    from rtrrl.evaluation import evaluate
-    from rtrrl.results import Run
-    from rtrrl.runs import load_run
-    from rtrrl.training import load_agents, resume, train
+    from rtrrl.gradients.certificates import certify
+    from rtrrl.runs.run import Run
+    from rtrrl.runs.storage import load_run
+    from rtrrl.training.evaluation import evaluate
+    from rtrrl.training.train import load_agents, resume, train
 
 __version__ = "0.1.0"
 
 compile_loops_whole()
 
-_HOMES = {
+_EXPORTS = {
     "PPO": "agents",
     "RTRRL": "agents",
-    "Run": "results",
-    "certify": "certificates",
-    "evaluate": "evaluation",
-    "load_agents": "training",
-    "load_run": "runs",
+    "Run": "runs.run",
+    "certify": "gradients.certificates",
+    "evaluate": "training.evaluation",
+    "load_agents": "training.train",
+    "load_run": "runs.storage",
     "make": "environments",
-    "resume": "training",
+    "resume": "training.train",
     "tasks": "environments",
-    "train": "training",
+    "train": "training.train",
 }
-_ROOMS = ("agents", "cells", "environments", "gradients", "readouts", "traces", "updates")
+_PACKAGES = ("agents", "cells", "environments", "gradients", "learning", "viz")
 
 __all__ = [
     "PPO",
@@ -57,8 +57,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"rtrrl.{_HOMES[name]}"), name)
-    if name in _ROOMS:
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(f"rtrrl.{_EXPORTS[name]}"), name)
+    if name in _PACKAGES:
         return importlib.import_module(f"rtrrl.{name}")
     raise AttributeError(f"module 'rtrrl' has no attribute '{name}'")

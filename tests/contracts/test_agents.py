@@ -9,19 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl import RTRRL, cells, gradients, readouts, traces
+from rtrrl import RTRRL, cells, gradients
 from rtrrl.agents import PPO, ActorCritic
-from rtrrl.cells import RECIPES
+from rtrrl.agents.presets import PRESETS, preset
+from rtrrl.cells import CELLS
 from rtrrl.environments import Box, Discrete, Environment, MultiDiscrete
 from rtrrl.gradients import RULES
-from rtrrl.normalizers import ReturnScaledRewards, RunningObservations
-from rtrrl.policies import Gaussian, GlobalSpread, VarianceScaledScore
-from rtrrl.presets import PRESETS, preset
+from rtrrl.learning import readouts, traces
+from rtrrl.learning.normalizers import ReturnScaledRewards, RunningObservations
+from rtrrl.learning.policies import Gaussian, GlobalSpread, VarianceScaledScore
 from rtrrl.types import Fixed, TimeStep, parameters
 from tests.members import quick_jit
 
 STEPS, SEEDS = 200, 2
-SMALL = {name: dataclasses.replace(recipe, hidden=3) for name, recipe in RECIPES.items()}
+SMALL = {name: dataclasses.replace(recipe, hidden_size=3) for name, recipe in CELLS.items()}
 
 
 class Tiny(Environment):
@@ -63,7 +64,7 @@ FITTING = {
 }
 """A cell for each rule; a GRU, whose units read each other and do not leak, where it will do."""
 
-UNSEEN = set(RECIPES) - {"gru", "rtu", *FITTING.values()}
+UNSEEN = set(CELLS) - {"gru", "rtu", *FITTING.values()}
 
 CHANGES = {
     **{
@@ -72,7 +73,7 @@ CHANGES = {
     },
     **{f"cell-{name}": {"cell": SMALL[name]} for name in sorted(UNSEEN)},
     "wired": {
-        "cell": cells.CTRNNRecipe(hidden=8, dt=0.5, wiring=cells.NCP(0.6)),
+        "cell": cells.CTRNNConfig(hidden_size=8, dt=0.5, wiring=cells.NCP(0.6)),
         "rule": gradients.RFLO(),
     },
     "average-reward-replacing": {
@@ -106,7 +107,7 @@ def build(name: str, world: Environment):
     agent = preset(name, world)
     if not isinstance(agent, ActorCritic):
         return agent
-    cell = dataclasses.replace(agent.cell, hidden=3)
+    cell = dataclasses.replace(agent.cell, hidden_size=3)
     return dataclasses.replace(agent, cell=cell, **BRIEF if isinstance(agent, PPO) else {})
 
 

@@ -19,16 +19,16 @@ from rtrrl.cells import (
     Cell,
     Diagonal,
     LeakyCell,
-    LogUniformTimes,
-    LRURecipe,
-    NonlinearRTURecipe,
-    RTURecipe,
+    LogUniformTimescales,
+    LRUConfig,
+    NonlinearRTUConfig,
+    RTUConfig,
     SparseRandom,
     UniformRing,
     recurrent_parameters,
 )
 from rtrrl.types import parameters
-from tests.members import CELLS, HIDDEN, INPUTS, cell, each_cell, quick_jit
+from tests.members import HIDDEN, INPUTS, MEMBERS, cell, each_cell, quick_jit
 
 STEP = quick_jit(lambda cell, h, x: cell(h, x))
 X = jnp.array([0.5, -1.0])
@@ -36,9 +36,9 @@ X = jnp.array([0.5, -1.0])
 
 @each_cell
 def test_recipe_builds_its_cell(cell_name):
-    recipe, model = CELLS[cell_name], cell(cell_name)
+    recipe, model = MEMBERS[cell_name], cell(cell_name)
     assert isinstance(model, recipe.cell)
-    assert (model.inputs, model.hidden) == (INPUTS, HIDDEN)
+    assert (model.input_size, model.hidden_size) == (INPUTS, HIDDEN)
     for field in dataclasses.fields(recipe):
         if hasattr(model, field.name):
             assert getattr(model, field.name) == getattr(recipe, field.name)
@@ -181,9 +181,9 @@ def test_dt_is_one_over_a_whole_number(dt):
 @pytest.mark.parametrize(
     ("build", "says"),
     [
-        (functools.partial(LogUniformTimes, 0.0, 10.0), "0 < shortest ≤ longest"),
-        (functools.partial(LogUniformTimes, 10.0, 1.0), "0 < shortest ≤ longest"),
-        (functools.partial(LogUniformTimes, 1.0, math.inf), "longest < ∞"),
+        (functools.partial(LogUniformTimescales, 0.0, 10.0), "0 < shortest ≤ longest"),
+        (functools.partial(LogUniformTimescales, 10.0, 1.0), "0 < shortest ≤ longest"),
+        (functools.partial(LogUniformTimescales, 1.0, math.inf), "longest < ∞"),
         (functools.partial(UniformRing, -0.1, 1.0), "0 ≤ r_min < r_max ≤ 1"),
         (functools.partial(UniformRing, 0.5, 0.5), "0 ≤ r_min < r_max ≤ 1"),
         (functools.partial(UniformRing, 0.0, 1.1), "0 ≤ r_min < r_max ≤ 1"),
@@ -195,9 +195,9 @@ def test_dt_is_one_over_a_whole_number(dt):
         *(
             (functools.partial(build, max_phase=phase), f"max_phase is {phase}: it must be pos")
             for build in (
-                RTURecipe,
-                NonlinearRTURecipe,
-                LRURecipe,
+                RTUConfig,
+                NonlinearRTUConfig,
+                LRUConfig,
                 functools.partial(RTU, 2, 3, key=jax.random.key(0)),
                 functools.partial(LRU, 2, 3, key=jax.random.key(0)),
             )
@@ -211,11 +211,11 @@ def test_a_setting_out_of_range_is_refused(build, says):
 
 
 def test_settings_at_the_ends_of_their_ranges_are_fine():
-    UniformRing(0.0, 1.0), LogUniformTimes(5.0, 5.0), SparseRandom(1.0), NCP(1.0)
+    UniformRing(0.0, 1.0), LogUniformTimescales(5.0, 5.0), SparseRandom(1.0), NCP(1.0)
 
 
 def test_wirings_draw_what_they_promise():
-    key, inputs, hidden = jax.random.key(0), 5, 16
+    key, inputs, hidden_size = jax.random.key(0), 5, 16
     diagonal = np.asarray(Diagonal().mask(inputs, hidden, key))
     assert diagonal[:inputs].all()
     np.testing.assert_array_equal(diagonal[inputs:-1], np.eye(hidden))
@@ -256,7 +256,7 @@ def test_an_lstm_is_its_equations():
 
 
 def test_the_last_axis_of_an_lru_s_readout_and_skip_is_the_feature():
-    model = LRU(inputs=2, hidden=HIDDEN, key=jax.random.key(0))
+    model = LRU(input_size=2, hidden_size=HIDDEN, key=jax.random.key(0))
     h, x = jax.random.normal(jax.random.key(1), (2, HIDDEN)), jnp.ones(2)
     before = model.features(h, x)
     for name in ("readout", "skip"):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rtrrl.environments import Box, Discrete, Environment, MultiDiscrete, make, tasks
-from rtrrl.environments.probes import PROBES
 from rtrrl.types import TimeStep
+from tests.probes import PROBES
 
 # Elsewhere: worlds on the host and Brax, which takes minutes to compile; POPGym's higher levels
 # differ from the easy ones in numbers alone, and are compared with the oracle.
@@ -133,7 +133,7 @@ def test_shapes_and_dtypes_are_those_of_the_spaces(name):
 
 def test_what_is_observed_is_finite_and_within_bounds(name):
     it = episodes(name)
-    space, seen = it.env.observation_space, it.observations
+    space, seen = it.env.observation_space, it.observation_size
     assert np.isfinite(seen).all()
     assert np.isfinite(it.steps.reward[it.taken]).all()
     slack = 1e-5 * np.maximum(1, np.abs(np.nan_to_num(seen)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from rtrrl.policies import AutoregressiveNoise, Categorical, Gaussian, GlobalSpread
+from rtrrl.learning.policies import AutoregressiveNoise, Categorical, Gaussian, GlobalSpread
 from tests.members import quick_jit
 
 RHO = 0.8

@@ -10,7 +10,7 @@ import pytest
 
 from rtrrl.environments import Box, Discrete, MultiDiscrete
 from rtrrl.errors import UnsupportedSpaceError
-from rtrrl.policies import (
+from rtrrl.learning.policies import (
     Categorical,
     Factored,
     Gaussian,
@@ -18,7 +18,7 @@ from rtrrl.policies import (
     VarianceScaledScore,
     policy_for,
 )
-from rtrrl.readouts import RandomFeedback, Symmetric, WithConstants
+from rtrrl.learning.readouts import RandomFeedback, Symmetric, WithConstants
 from rtrrl.types import parameters
 from tests.members import quick_jit
 
@@ -43,7 +43,7 @@ each_exact_policy = pytest.mark.parametrize("policy", EXACT.values(), ids=EXACT)
 
 
 def outputs(policy):
-    return jnp.linspace(-0.6, 0.4, policy.outputs)
+    return jnp.linspace(-0.6, 0.4, policy.output_size)
 
 
 def draws(policy, y):
@@ -94,7 +94,7 @@ def test_actions_have_one_type(policy):
 def test_score_is_the_derivative_of_the_log_probability(policy, x64):
     y = outputs(policy)
     action = policy.sample(jax.random.key(3), y)
-    near = y + 1e-6 * jnp.concatenate([jnp.eye(policy.outputs), -jnp.eye(policy.outputs)])
+    near = y + 1e-6 * jnp.concatenate([jnp.eye(policy.output_size), -jnp.eye(policy.output_size)])
     above, below = np.split(over_draws(policy.log_probability, (0, None))(near, action), 2)
     score = quick_jit(policy.score)(y, action)
     np.testing.assert_allclose(score, (above - below) / 2e-6, rtol=1e-5, atol=1e-8)

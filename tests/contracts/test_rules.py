@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.cells import CTRNN, GRU, RECIPES, recurrent_parameters
+from rtrrl.cells import CELLS, CTRNN, GRU, recurrent_parameters
 from rtrrl.errors import RtrrlError, UnsupportedCellError
 from rtrrl.gradients import RFLO, RULES, TBPTT, UORO, DiagonalRTRL
 from tests.members import (
@@ -72,7 +72,7 @@ def test_rule_is_static_and_hashable(rule_name):
 @pytest.mark.parametrize(
     ("rule", "cell_name", "instead"),
     [
-        *((RFLO(), name, r"use SnAp1 or RTRL") for name in RECIPES if name != "ctrnn"),
+        *((RFLO(), name, r"use SnAp1 or RTRL") for name in CELLS if name != "ctrnn"),
         *((DiagonalRTRL(), name, r"use SnAp1 .* or RTRL") for name in ("ctrnn", "gru", "lstm")),
     ],
 )

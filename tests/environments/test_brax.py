@@ -12,8 +12,8 @@ import pytest
 
 from rtrrl.environments import Masked, TimeLimit
 from rtrrl.environments import brax as adapter
-from rtrrl.environments.brax import BACKENDS, LAYOUTS, Brax
-from rtrrl.environments.catalogue.brax import FAMILIES, TASKS, make_brax
+from rtrrl.environments.brax.adapter import BACKENDS, LAYOUTS, Brax
+from rtrrl.environments.brax.tasks import FAMILIES, TASKS, make_brax
 from rtrrl.environments.spaces import Box
 from rtrrl.errors import RtrrlError, UnknownNameError
 from tests.members import quick_jit
@@ -233,7 +233,7 @@ def test_worlds_are_listed_without_brax(monkeypatch):
 def test_brax_is_imported_only_when_a_world_is_reset_and_nothing_is_said(tmp_path):
     code = (
         "import sys, jax\n"
-        "from rtrrl.environments.catalogue.brax import TASKS\n"
+        "from rtrrl.environments.brax.tasks import TASKS\n"
         "world = [row.build() for row in TASKS][0]\n"
         "world.observation_space, world.action_space\n"
         "assert 'brax' not in sys.modules\n"

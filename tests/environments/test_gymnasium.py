@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 
 from rtrrl.environments import Box, Discrete, Gymnasium, MultiDiscrete, make
-from rtrrl.environments.gymnasium_actions import flat_actions
+from rtrrl.environments.gymnasium.actions import flat_actions
 from rtrrl.environments.host import episode_seed
 from rtrrl.errors import RtrrlError, UnknownNameError, UnsupportedSpaceError
 

@@ -20,9 +20,9 @@ from rtrrl.environments import (
     TruncationAsTermination,
     make,
 )
-from rtrrl.environments.probes import ConstantValue, TruncatedValue
 from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import TimeStep
+from tests.probes import ConstantValue, TruncatedValue
 
 KEY = jax.random.key(0)
 

@@ -10,19 +10,21 @@ import numpy as np
 import pytest
 
 from rtrrl.agents import RTRRL
-from rtrrl.cells import CTRNNRecipe, Memoryless, MemorylessRecipe, RTURecipe
-from rtrrl.cells.retentions import MAX_RETENTION
-from rtrrl.certificates import RUN_ONCE
+from rtrrl.cells import CTRNNConfig, Memoryless, MemorylessConfig, RTUConfig
+from rtrrl.cells.eigenvalues import MAX_MODULUS
 from rtrrl.gradients import RFLO, DiagonalRTRL, Frozen, Immediate
-from rtrrl.policies import Categorical, Gaussian
-from rtrrl.returns import lambda_returns
+from rtrrl.gradients.certificates import RUN_ONCE
+from rtrrl.learning.optimizers import Adam
+from rtrrl.learning.policies import Categorical, Gaussian
+from rtrrl.learning.returns import lambda_returns
 from rtrrl.types import parameters
-from rtrrl.updates import Adam
 from tests.members import WIRINGS, assert_same
 
 pytestmark = pytest.mark.usefixtures("x64")
-BASE = RTRRL(task="none", observations=2, policy=Categorical(2), cell=CTRNNRecipe(hidden=6))
-LEAST_NU = np.log(-np.log(MAX_RETENTION))
+BASE = RTRRL(
+    task="none", observation_size=2, policy=Categorical(2), cell=CTRNNConfig(hidden_size=6)
+)
+LEAST_NU = np.log(-np.log(MAX_MODULUS))
 begin = eqx.filter_jit(lambda agent, *given: agent.begin(*given), compiler_options=RUN_ONCE)
 step = eqx.filter_jit(lambda agent, *given: agent.step(*given), compiler_options=RUN_ONCE)
 
@@ -47,7 +49,7 @@ def live(agent, state, steps=12, end=7, end_discount=0.0):
 
 
 def test_absent_weights_stay_zero_and_feedback_stays_as_drawn():
-    recipe = CTRNNRecipe(hidden=6, wiring=WIRINGS["sparse"])
+    recipe = CTRNNConfig(hidden_size=6, wiring=WIRINGS["sparse"])
     agent = dataclasses.replace(BASE, cell=recipe, optimizer=Adam(learning_rate=0.3))
     born = agent.init(jax.random.key(0)).parameters
     states, _ = live(agent, agent.init(jax.random.key(0)))
@@ -65,8 +67,8 @@ def test_absent_weights_stay_zero_and_feedback_stays_as_drawn():
 @pytest.mark.parametrize(
     ("recipe", "rule", "field", "near", "bound"),
     [
-        (CTRNNRecipe(hidden=6), RFLO(), "tau", 1.01, 1.0),
-        (RTURecipe(hidden=6), DiagonalRTRL(), "nu", LEAST_NU + 0.01, LEAST_NU),
+        (CTRNNConfig(hidden_size=6), RFLO(), "tau", 1.01, 1.0),
+        (RTUConfig(hidden_size=6), DiagonalRTRL(), "nu", LEAST_NU + 0.01, LEAST_NU),
     ],
     ids=["τ ≥ 1", "|Λ| ≤ 0.9999"],
 )
@@ -93,7 +95,7 @@ def test_frozen_rule_is_a_reservoir():
 def test_critics_updates_sum_to_the_lambda_return(end_discount):
     """Backward view = forward view, lived by the agent: Σ δ e = Σ (G^λ − v) ∇v."""
     agent = dataclasses.replace(
-        BASE, optimizer=Adam(learning_rate=0.0), trace_decay_critic=0.8, discount=0.9
+        BASE, optimizer=Adam(learning_rate=0.0), lambda_critic=0.8, gamma=0.9
     )
     states, infos = live(agent, agent.init(jax.random.key(0)), 8, 7, end_discount)
     states, gamma = states[:-1], 0.9 * np.array([1.0] * 7 + [end_discount])
@@ -125,8 +127,8 @@ def test_each_trace_decay_acts_on_its_own_group(group):
 
 
 def test_entropy_bonus_stays_outside_the_traces():
-    calm = dataclasses.replace(BASE, optimizer=Adam(learning_rate=0.0), entropy_rate=0.0)
-    keen = dataclasses.replace(calm, entropy_rate=10.0)
+    calm = dataclasses.replace(BASE, optimizer=Adam(learning_rate=0.0), entropy_coefficient=0.0)
+    keen = dataclasses.replace(calm, entropy_coefficient=10.0)
     ends = [live(agent, agent.init(jax.random.key(0)), 5)[0][-1] for agent in (calm, keen)]
     assert_same(ends[0].traces, ends[1].traces, 0.0)
     gradients = [jax.tree.leaves(end.optimizer) for end in ends]  # Adam's moments did see it
@@ -137,9 +139,9 @@ def test_attenuation_weights_the_actor_by_gamma_to_the_t_and_restarts():
     still = dataclasses.replace(
         BASE,
         optimizer=Adam(learning_rate=0.0),
-        discount=0.5,
-        trace_decay_actor=0.0,
-        trace_decay_recurrent=0.0,
+        gamma=0.5,
+        lambda_actor=0.0,
+        lambda_recurrent=0.0,
     )
     weighted = dataclasses.replace(still, attenuate=True)
     plain, fading = (live(a, a.init(jax.random.key(0)), 5, end=2)[0] for a in (still, weighted))
@@ -166,7 +168,7 @@ def test_meta_input_layout():
 def test_td_lambda_is_rtrrl_without_memory():
     """The trace holds the features of the moment before, never those of h'."""
     agent = dataclasses.replace(
-        BASE, cell=MemorylessRecipe(hidden=3), rule=Immediate(), trace_decay_critic=0.0
+        BASE, cell=MemorylessConfig(hidden_size=3), rule=Immediate(), lambda_critic=0.0
     )
     states, _ = live(agent, agent.init(jax.random.key(0)), 3)
     for before, after in itertools.pairwise(states):

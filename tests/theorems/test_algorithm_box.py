@@ -10,9 +10,9 @@ import optax
 import pytest
 
 from rtrrl.agents import RTRRL
-from rtrrl.cells import CTRNNRecipe
-from rtrrl.policies import Categorical
-from rtrrl.updates import PerGroup
+from rtrrl.cells import CTRNNConfig
+from rtrrl.learning.optimizers import PerGroup
+from rtrrl.learning.policies import Categorical
 from tests.theorems.algorithm_box import AlgorithmBox
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -48,16 +48,16 @@ def agent_with(s):
         task="none",
         observations=2,
         policy=Categorical(2),
-        cell=CTRNNRecipe(hidden=3, dt=s["dt"]),
+        cell=CTRNNConfig(hidden_size=3, dt=s["dt"]),
         optimizer=PerGroup(
             optax.sgd(s["alpha_A"]), optax.sgd(s["alpha_C"]), optax.sgd(s["alpha_R"])
         ),
-        discount=s["gamma"],
-        trace_decay_actor=s["lambda_A"],
-        trace_decay_critic=s["lambda_C"],
-        trace_decay_recurrent=s["lambda_R"],
-        actor_influence=s["eta_A"],
-        entropy_rate=s["eta_H"],
+        gamma=s["gamma"],
+        lambda_actor=s["lambda_A"],
+        lambda_critic=s["lambda_C"],
+        lambda_recurrent=s["lambda_R"],
+        actor_coefficient=s["eta_A"],
+        entropy_coefficient=s["eta_H"],
         average_reward_rate=s["average_reward_rate"],
         attenuate=s["attenuate"],
         meta_input=s["meta_input"],

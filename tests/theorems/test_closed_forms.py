@@ -12,12 +12,12 @@ from rtrrl.cells import (
     CTRNN,
     LRU,
     RTU,
-    LRURecipe,
+    LRUConfig,
     NonlinearRTU,
-    RTURecipe,
+    RTUConfig,
     SaturatingRTU,
 )
-from rtrrl.cells.retentions import MAX_RETENTION
+from rtrrl.cells.eigenvalues import MAX_MODULUS
 from rtrrl.gradients import RFLO, DiagonalRTRL
 from rtrrl.types import parameters
 from tests.members import quick_jit
@@ -145,16 +145,19 @@ def test_projection_keeps_parameters_admissible():
     for kind in (RTU, NonlinearRTU, SaturatingRTU, LRU):
         cell = kind(INPUTS, HIDDEN, key=jax.random.key(0))
         slow = eqx.tree_at(lambda c: c.nu, cell, jnp.array([-50.0, -10.0, 0.3]))
-        retention = np.exp(-np.exp(slow.project().nu))
-        np.testing.assert_allclose(retention[:2], MAX_RETENTION, rtol=1e-12)
-        assert retention[0] < 1
+        eigenvalues = np.exp(-np.exp(slow.project().nu))
+        np.testing.assert_allclose(eigenvalues[:2], MAX_MODULUS, rtol=1e-12)
+        assert eigenvalues[0] < 1
         assert slow.project().nu[2] == 0.3
 
 
 @pytest.mark.parametrize("kind", [RTU, NonlinearRTU, SaturatingRTU, LRU])
 def test_pace_changes_how_fast_a_cell_moves_and_not_what_it_is(kind):
     """Born of one key: the same Λ at every pace c, and a gradient of its parameters c times."""
-    plain, slow = (kind(INPUTS, HIDDEN, key=jax.random.key(0), pace=pace) for pace in (1.0, 0.1))
+    plain, slow = (
+        kind(INPUTS, HIDDEN, key=jax.random.key(0), eigenvalue_lr_scale=eigenvalue_lr_scale)
+        for eigenvalue_lr_scale in (1.0, 0.1)
+    )
     rule, h_bar = DiagonalRTRL(), jnp.ones((2, HIDDEN))
     gradients = []
     for cell in (plain, slow):
@@ -168,10 +171,10 @@ def test_pace_changes_how_fast_a_cell_moves_and_not_what_it_is(kind):
     np.testing.assert_allclose(calm.theta_log, 0.1 * fast.theta_log, rtol=1e-11)
     np.testing.assert_allclose(calm.weight, fast.weight, rtol=1e-12)
     endless = eqx.tree_at(lambda cell: cell.nu, slow, jnp.full(HIDDEN, -500.0)).project()
-    np.testing.assert_allclose(np.exp(-np.exp(0.1 * endless.nu)), MAX_RETENTION, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(-np.exp(0.1 * endless.nu)), MAX_MODULUS, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [RTURecipe, LRURecipe])
+@pytest.mark.parametrize("kind", [RTUConfig, LRUConfig])
 def test_a_pace_is_positive(kind):
     with pytest.raises(ValueError, match=r"pace is 0\.0: it must be positive"):
-        kind(pace=0.0)
+        kind(eigenvalue_lr_scale=0.0)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from rtrrl.agents import RTRRL
-from rtrrl.cells import GRURecipe, LRURecipe
+from rtrrl.cells import GRUConfig, LRUConfig
 from rtrrl.gradients import RTRL
-from rtrrl.policies import Categorical
-from rtrrl.readouts import RandomFeedback, Symmetric
+from rtrrl.learning.optimizers import Adam
+from rtrrl.learning.policies import Categorical
+from rtrrl.learning.readouts import RandomFeedback, Symmetric
 from rtrrl.types import parameters
-from rtrrl.updates import Adam
 from tests.members import assert_same, quick_jit
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -54,10 +54,10 @@ def still(agent_feedback, recipe):
         rule=RTRL(),
         feedback=agent_feedback,
         optimizer=Adam(learning_rate=0.0),
-        trace_decay_actor=0.0,
-        trace_decay_critic=0.0,
-        trace_decay_recurrent=0.0,
-        actor_influence=ETA,
+        lambda_actor=0.0,
+        lambda_critic=0.0,
+        lambda_recurrent=0.0,
+        actor_coefficient=ETA,
     )
 
 
@@ -71,7 +71,7 @@ def telling(readout):
 
 @pytest.mark.parametrize(
     ("feedback", "recipe"),
-    [(Symmetric(), LRURecipe(hidden=3)), (RandomFeedback(), GRURecipe(hidden=3))],
+    [(Symmetric(), LRUConfig(hidden_size=3)), (RandomFeedback(), GRUConfig(hidden_size=3))],
     ids=["symmetric-lru", "random-gru"],
 )
 def test_agents_gradient_is_that_of_value_and_log_probability_through_time(feedback, recipe):
@@ -81,7 +81,7 @@ def test_agents_gradient_is_that_of_value_and_log_probability_through_time(feedb
     theta, step = state.parameters, quick_jit(agent.step)
     observations = jax.random.normal(jax.random.key(1), (5, 2))
     state, _ = quick_jit(agent.begin)(state, observations[0])
-    before, inputs = state, [state.now.x]
+    before, input_size = state, [state.now.x]
     for t in range(1, 5):
         before = state
         state, _, _ = step(state, observations[t], jnp.array(0.1 * t), jnp.ones(()))

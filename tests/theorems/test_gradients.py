@@ -7,10 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl import certificates
-from rtrrl.cells import CTRNN, RECIPES, Memoryless, recurrent_parameters
-from rtrrl.certificates import Episodes, online_gradient
-from rtrrl.gradients import RFLO, RTRL, TBPTT, UORO, DiagonalRTRL, Frozen, Immediate, SnAp1
+from rtrrl.cells import CELLS, CTRNN, Memoryless, recurrent_parameters
+from rtrrl.gradients import (
+    RFLO,
+    RTRL,
+    TBPTT,
+    UORO,
+    DiagonalRTRL,
+    Frozen,
+    Immediate,
+    SnAp1,
+    certificates,
+)
+from rtrrl.gradients.certificates import Episodes, online_gradient
 from rtrrl.types import parameters
 from tests.members import (
     WIRINGS,
@@ -103,7 +112,7 @@ def test_rflo_is_snap1_without_self_weights(dt):
         )
 
 
-@pytest.mark.parametrize("cell_name", [*RECIPES, "ctrnn-sparse-dt0.25"])
+@pytest.mark.parametrize("cell_name", [*CELLS, "ctrnn-sparse-dt0.25"])
 def test_window_longer_than_the_episodes_is_backpropagation_through_time(cell_name):
     model = cell(cell_name)
     for lengths in LENGTHS[:3]:

@@ -11,15 +11,15 @@ import optax
 import pytest
 
 from rtrrl.agents import ModelBased
-from rtrrl.cells import LRURecipe, Memoryless, RTURecipe
-from rtrrl.certificates import RUN_ONCE
-from rtrrl.imagination import imagine, improvement
-from rtrrl.models import Expectations, Heads, Situation, WorldModel
-from rtrrl.normalizers import RawObservations, RawRewards
-from rtrrl.policies import Categorical
-from rtrrl.readouts import Symmetric
+from rtrrl.agents.imagination import imagine, improvement
+from rtrrl.agents.world_model import LatentState, PredictionHeads, Predictions, WorldModel
+from rtrrl.cells import LRUConfig, Memoryless, RTUConfig
+from rtrrl.gradients.certificates import RUN_ONCE
+from rtrrl.learning.normalizers import RawObservations, RawRewards
+from rtrrl.learning.optimizers import OptaxOptimizer
+from rtrrl.learning.policies import Categorical
+from rtrrl.learning.readouts import Symmetric
 from rtrrl.types import parameters
-from rtrrl.updates import OptaxUpdate
 from tests.members import assert_same, quick_jit
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -38,12 +38,12 @@ def telling(plan):
     return jax.random.wrap_key_data(jnp.array([[0, action] for action in plan], jnp.uint32))
 
 
-def heads(features: int) -> Heads:
+def heads(features: int) -> PredictionHeads:
     shape = (ACTIONS, OBSERVATIONS + 2, features + 1)
-    return Heads(jax.random.normal(jax.random.key(1), shape) / features**0.5)
+    return PredictionHeads(jax.random.normal(jax.random.key(1), shape) / features**0.5)
 
 
-class Descent(OptaxUpdate):
+class Descent(OptaxOptimizer):
     """θ − rate · ∇; a rate that is an array needs no second compilation."""
 
     rate: jax.Array
@@ -60,16 +60,16 @@ step = eqx.filter_jit(lambda agent, *given: agent.step(*given), compiler_options
 def random_model():
     """A model, an actor, and where to begin."""
     inputs = OBSERVATIONS + ACTIONS + 1
-    cell = RTURecipe(hidden=3)(inputs, jax.random.key(0))
+    cell = RTUConfig(hidden_size=3)(inputs, jax.random.key(0))
     critic, actor = (Symmetric().readout(6, n, 1.0, jax.random.key(n)) for n in (1, ACTIONS))
     rng = np.random.default_rng(0)
-    start = Situation(jnp.asarray(rng.normal(size=(2, 3))), jnp.asarray(rng.normal(size=inputs)))
-    return WorldModel(cell, Expectations(critic, heads(6))), actor, start
+    start = LatentState(jnp.asarray(rng.normal(size=(2, 3))), jnp.asarray(rng.normal(size=inputs)))
+    return WorldModel(cell, Predictions(critic, heads(6))), actor, start
 
 
 @pytest.mark.parametrize(
     ("recipe", "terminated"),
-    [(RTURecipe(hidden=3), True), (LRURecipe(hidden=3), False)],
+    [(RTUConfig(hidden_size=3), True), (LRUConfig(hidden_size=3), False)],
     ids=["rtu-terminated", "lru"],
 )
 def test_the_model_learns_by_the_gradient_of_its_prediction_through_time(recipe, terminated):
@@ -177,7 +177,7 @@ def test_a_terminated_future_earns_nothing():
     np.testing.assert_allclose(dream.advantage[1], outcome.reward - ending.value(first))
 
 
-def number_world() -> tuple[WorldModel, Situation]:
+def number_world() -> tuple[WorldModel, LatentState]:
     """One number o is seen. Action 0 earns 0.1; action 1 earns o, and adds 1 to it.
 
     The cell shows its input [o, a, r] as it is, so that linear heads are this very world.
@@ -188,8 +188,8 @@ def number_world() -> tuple[WorldModel, Situation]:
     weight = jnp.zeros((ACTIONS, 3, size + 1)).at[:, 2, -1].set(1e3)
     weight = weight.at[0, 1, -1].set(0.1).at[1, 0, -1].set(1.0).at[1, 1, 0].set(1.0)
     critic = Symmetric().readout(size, 1, 0.0, jax.random.key(0))
-    start = Situation(jnp.zeros((1, size)), jnp.zeros(size))
-    return WorldModel(cell, Expectations(critic, Heads(weight))), start
+    start = LatentState(jnp.zeros((1, size)), jnp.zeros(size))
+    return WorldModel(cell, Predictions(critic, PredictionHeads(weight))), start
 
 
 @pytest.mark.parametrize(("horizon", "best"), [(1, 0), (3, 1)], ids=["shortsighted", "foresighted"])

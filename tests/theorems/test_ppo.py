@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from rtrrl.agents import PPO
-from rtrrl.agents.rollouts import Experience, Transition
-from rtrrl.cells import RECIPES
-from rtrrl.policies import Categorical, Gaussian
-from rtrrl.returns import generalized_advantages, lambda_returns
+from rtrrl.agents.rollout_buffer import Experience, Transition
+from rtrrl.cells import CELLS
+from rtrrl.learning.policies import Categorical, Gaussian
+from rtrrl.learning.returns import generalized_advantages, lambda_returns
 from rtrrl.types import parameters
-from tests.members import CELLS, assert_same, quick_jit
+from tests.members import MEMBERS, assert_same, quick_jit
 
 pytestmark = pytest.mark.usefixtures("x64")
 POLICIES = {"discrete": Categorical(3), "continuous": Gaussian((-1.0, -2.0), (1.0, 3.0))}
 CASES = [
-    *((cell, list(POLICIES)[i % 2]) for i, cell in enumerate(RECIPES)),
+    *((cell, list(POLICIES)[i % 2]) for i, cell in enumerate(CELLS)),
     ("ctrnn-ncp-dt0.25", "discrete"),
 ]
 SEQUENCES, TIME = 2, 4
@@ -34,9 +34,9 @@ def minibatch(agent: PPO, cell) -> Experience:
     else:
         action = draw(TIME, 2)
     return Experience(
-        h=draw(cell.components, cell.hidden),
+        h=draw(cell.components, cell.hidden_size),
         lived=Transition(
-            x=draw(TIME, cell.inputs),
+            x=draw(TIME, cell.input_size),
             begun=jnp.asarray(begun),
             action=action,
             log_probability=-1.0 + 0.3 * draw(TIME),
@@ -82,7 +82,7 @@ def unrolled_loss(agent: PPO, theta, seen: Experience):
 @pytest.mark.parametrize(("cell_name", "kind"), CASES, ids=["-".join(case) for case in CASES])
 def test_gradient_is_that_of_the_loss_unrolled_by_hand(cell_name, kind):
     """Through time within a sequence, across no episode's beginning, from the stored state."""
-    agent = PPO(task="none", observations=2, policy=POLICIES[kind], cell=CELLS[cell_name])
+    agent = PPO(task="none", observation_size=2, policy=POLICIES[kind], cell=MEMBERS[cell_name])
     theta = agent.init(jax.random.key(0)).parameters
     seen = minibatch(agent, theta.cell)
 
@@ -108,25 +108,24 @@ DISCOUNT = np.where(np.arange(STEPS) == 3, 0.0, 0.9)  # a termination, then a tr
 
 
 @pytest.mark.parametrize("trace_decay", [0.0, 0.7, 1.0])
-def test_generalized_advantage_is_its_closed_form(trace_decay):
+def test_generalized_advantage_is_its_closed_form(lambda_):
     """Aₜ = Σₖ (γλ)ᵏ δₜ₊ₖ up to the end of the episode or of the rollout."""
     rng = np.random.default_rng(1)
     reward, v, v_next = rng.normal(size=(3, STEPS))
     # within an episode a step's next value is the value that the next step starts from
     v_next[:-1] = np.where(LAST[:-1], v_next[:-1], v[1:])
     advantage = generalized_advantages(
-        *map(jnp.asarray, (reward, DISCOUNT, v_next, v, LAST)), trace_decay
+        *map(jnp.asarray, (reward, DISCOUNT, v_next, v, LAST)), lambda_
     )
     delta = reward + DISCOUNT * v_next - v
     ends = [4, 4, 4, 4, 7, 7, 7, 9, 9]
     closed = [
-        sum((0.9 * trace_decay) ** k * delta[t + k] for k in range(ends[t] - t))
-        for t in range(STEPS)
+        sum((0.9 * lambda_) ** k * delta[t + k] for k in range(ends[t] - t)) for t in range(STEPS)
     ]
     np.testing.assert_allclose(advantage, closed, rtol=1e-12)
     for first, end in [(0, 4), (4, 7), (7, 9)]:
         episode = slice(first, end)
         returns = lambda_returns(
-            *map(jnp.asarray, (reward[episode], DISCOUNT[episode], v_next[episode])), trace_decay
+            *map(jnp.asarray, (reward[episode], DISCOUNT[episode], v_next[episode])), lambda_
         )
         np.testing.assert_allclose(advantage[episode] + v[episode], returns, rtol=1e-12)

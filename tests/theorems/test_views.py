@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.returns import lambda_returns, td_error
-from rtrrl.traces import Accumulating, Dutch, Replacing
+from rtrrl.learning.returns import lambda_returns, td_error
+from rtrrl.learning.traces import Accumulating, Dutch, Replacing
 
 pytestmark = pytest.mark.usefixtures("x64")
 STEPS, FEATURES = 12, 5
@@ -23,7 +23,7 @@ def episode(end_discount):
 
 @pytest.mark.parametrize("end_discount", [0.0, 1.0], ids=["terminated", "truncated"])
 @pytest.mark.parametrize("trace_decay", [0.0, 0.7, 1.0])
-def test_backward_view_is_forward_view(end_discount, trace_decay):
+def test_backward_view_is_forward_view(end_discount, lambda_):
     """Σₜ δₜ₊₁ eₜ = Σₜ (Gₜ^λ − v(sₜ)) ∇v(sₜ), nonlinear v, nothing learnt on the way."""
     phi, reward, discount = episode(end_discount)
     theta = jnp.linspace(-1, 1, FEATURES)
@@ -31,10 +31,10 @@ def test_backward_view_is_forward_view(end_discount, trace_decay):
     v, gradient = value(theta, phi)
     trace, backward = jnp.zeros(FEATURES), 0.0
     for t in range(STEPS):
-        trace = Accumulating()(trace, gradient[t], 0.9 * trace_decay)
+        trace = Accumulating()(trace, gradient[t], 0.9 * lambda_)
         delta = td_error(jnp.asarray(reward[t]), jnp.asarray(discount[t]), v[t + 1], v[t])
         backward += delta * trace
-    returns = lambda_returns(jnp.asarray(reward), jnp.asarray(discount), v[1:], trace_decay)
+    returns = lambda_returns(jnp.asarray(reward), jnp.asarray(discount), v[1:], lambda_)
     np.testing.assert_allclose(backward, (returns - v[:-1]) @ gradient[:-1], rtol=1e-12)
 
 
@@ -46,7 +46,7 @@ def test_lambda_returns_by_hand():
     np.testing.assert_allclose(lambda_returns(reward, discount, v, 0.5), [1 + 2.5 + 3, 2 + 10])
 
 
-def online_lambda_return(phi, reward, discount, alpha, trace_decay):
+def online_lambda_return(phi, reward, discount, alpha, lambda_):
     """van Seijen et al. 2016, §3: at every horizon all updates anew, towards interim λ-returns."""
     weights = [np.zeros(FEATURES)]
     for horizon in range(1, STEPS + 1):
@@ -54,7 +54,7 @@ def online_lambda_return(phi, reward, discount, alpha, trace_decay):
         v = np.array([weights[k - 1] @ phi[k] for k in range(1, horizon + 1)])
         target, targets = v[-1], np.zeros(horizon)
         for k in reversed(range(horizon)):
-            target = reward[k] + discount[k] * ((1 - trace_decay) * v[k] + trace_decay * target)
+            target = reward[k] + discount[k] * ((1 - lambda_) * v[k] + lambda_ * target)
             targets[k] = target
         theta = weights[0]
         for k in range(horizon):
@@ -65,7 +65,7 @@ def online_lambda_return(phi, reward, discount, alpha, trace_decay):
 
 @pytest.mark.parametrize("end_discount", [0.0, 1.0], ids=["terminated", "truncated"])
 @pytest.mark.parametrize("trace_decay", [0.0, 0.8, 1.0])
-def test_dutch_trace_is_the_online_lambda_return(end_discount, trace_decay):
+def test_dutch_trace_is_the_online_lambda_return(end_discount, lambda_):
     """True online TD(λ), the parameter vector in two arrays, as an agent would hold it."""
     phi, reward, discount = episode(end_discount)
     alpha, gamma = 0.05, 0.9
@@ -74,11 +74,11 @@ def test_dutch_trace_is_the_online_lambda_return(end_discount, trace_decay):
     theta, trace, v_old = np.zeros(FEATURES), split(np.zeros(FEATURES)), 0.0
     for t in range(STEPS):
         v, v_next = theta @ phi[t], theta @ phi[t + 1]
-        trace = Dutch(alpha)(trace, split(phi[t]), gamma * trace_decay)
+        trace = Dutch(alpha)(trace, split(phi[t]), gamma * lambda_)
         delta = reward[t] + discount[t] * v_next - v
         theta = theta + alpha * ((delta + v - v_old) * whole(trace) - (v - v_old) * phi[t])
         v_old = v_next
-    exact = online_lambda_return(phi, reward, discount, alpha, trace_decay)
+    exact = online_lambda_return(phi, reward, discount, alpha, lambda_)
     np.testing.assert_allclose(theta, exact, rtol=1e-11)
 
 

@@ -1,8 +1,7 @@
 """Agents, one algorithm a file."""
 
-from rtrrl.agents.actor_critic import ActorCritic
+from rtrrl.agents.actor_critic import ActorCritic, FrozenActorCritic
 from rtrrl.agents.base import Agent, Info
-from rtrrl.agents.frozen import FrozenActorCritic
 from rtrrl.agents.model_based import ModelBased, ModelBasedState
 from rtrrl.agents.ppo import PPO, PPOState
 from rtrrl.agents.random import Random

@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Shaped
 
-from rtrrl.environments import World, make
+from rtrrl.environments import AbstractEnvironment, make
 from rtrrl.environments.spaces import Box, Space
 from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import Key, Scalar
@@ -61,7 +61,7 @@ class Agent(eqx.Module):
         **Raises** `RtrrlError` where it learns in a way that does not allow that.
         """
         raise RtrrlError(
-            f"{type(self).__name__} learns from one stream at a time: leave --envs out"
+            f"{type(self).__name__} learns from one stream at a time: leave --num-envs out"
         )
 
     def shared(self, state: Any) -> tuple[Any, ...]:
@@ -83,7 +83,7 @@ def check_parts(agent: Agent) -> None:
             )
 
 
-def world_of(task: str | World) -> tuple[str, int, Space]:
+def world_of(task: str | AbstractEnvironment) -> tuple[str, int, Space]:
     """A task's name, the length of its flat observation, and its action space.
 
     **Raises** `UnsupportedSpaceError` where the observation is no flat box.

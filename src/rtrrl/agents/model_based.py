@@ -10,37 +10,45 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from jaxtyping import Key as Keys
 
-from rtrrl import cells, checks, gradients, readouts
+from rtrrl import cells, gradients
 from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
-from rtrrl.agents.state import Moment, at_rest
-from rtrrl.environments import World
+from rtrrl.agents.imagination import imagine, improvement
+from rtrrl.agents.state import Carry, initial_carry
+from rtrrl.agents.world_model import (
+    LatentState,
+    Prediction,
+    PredictionHeads,
+    Predictions,
+    WorldModel,
+)
+from rtrrl.environments import AbstractEnvironment
 from rtrrl.errors import UnsupportedSpaceError
-from rtrrl.imagination import imagine, improvement
-from rtrrl.models import Expectations, Heads, Outcome, Situation, WorldModel
-from rtrrl.normalizers import (
+from rtrrl.learning import readouts
+from rtrrl.learning.normalizers import (
     ObservationNormalizer,
     ReturnScaledRewards,
     RewardNormalizer,
     RunningObservations,
 )
-from rtrrl.policies import Categorical, Policy
-from rtrrl.randomness import written_out
-from rtrrl.returns import td_error
+from rtrrl.learning.optimizers import Adam, OptaxOptimizer, ParameterGroups
+from rtrrl.learning.policies import Categorical, Policy
+from rtrrl.learning.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
-from rtrrl.updates import Adam, Groups, OptaxUpdate
+from rtrrl.utils import validation
+from rtrrl.utils.prng import inline_threefry
 
 
 class ModelBasedState(eqx.Module):
     """Everything that changes while a model-based agent lives."""
 
-    parameters: Groups
+    parameters: ParameterGroups
     """The critic's are `Expectations`: of the return, and of what each action brings."""
     optimizer: PyTree
-    traces: Groups
+    traces: ParameterGroups
     """Of v̂ alone, in the critic and the cell."""
     influence: PyTree
-    now: Moment
+    now: Carry
     value: Scalar
     observation_statistics: PyTree
     reward_statistics: PyTree
@@ -62,21 +70,21 @@ class ModelBased(ActorCritic):
     """
 
     task: str = eqx.field(static=True)
-    observations: int = eqx.field(static=True)
+    observation_size: int = eqx.field(static=True)
     policy: Policy
-    cell: cells.Recipe = cells.RTURecipe(retention=cells.LogUniformTimes())
+    cell: cells.CellConfig = cells.RTUConfig(eigenvalues=cells.LogUniformTimescales())
     rule: gradients.GradientRule = gradients.DiagonalRTRL()
     feedback: readouts.Feedback = readouts.Symmetric()
     """Of actor and critic; the model's heads send errors back through their own weights."""
-    optimizer: OptaxUpdate = Adam(recurrent_multiple=0.3, clip=math.inf, epsilon=1e-3)
+    optimizer: OptaxOptimizer = Adam(recurrent_multiple=0.3, clip=math.inf, epsilon=1e-3)
     observation_normalizer: ObservationNormalizer = RunningObservations()
     """What has to be foreseen counts in units of its standard deviation."""
     reward_normalizer: RewardNormalizer = ReturnScaledRewards()
-    discount: float = 0.99
+    gamma: float = 0.99
     """γ."""
-    trace_decay: float = 0.9
+    lambda_critic: float = 0.9
     """λ, of the critic's traces and of imagined returns."""
-    entropy_rate: float = 1e-3
+    entropy_coefficient: float = 1e-3
     """η_H."""
     horizon: int = eqx.field(static=True, default=10)
     """Imagined steps of a rollout."""
@@ -100,10 +108,10 @@ class ModelBased(ActorCritic):
         for name in ("horizon", "rollouts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        checks.share(discount=self.discount, trace_decay=self.trace_decay)
+        validation.in_unit_interval(gamma=self.gamma, lambda_critic=self.lambda_critic)
 
     @classmethod
-    def default(cls, task: str | World, **changes: Any) -> Self:
+    def default(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
         """One setting for every task."""
         return cls._for(task, changes)
 
@@ -111,16 +119,18 @@ class ModelBased(ActorCritic):
         """A cell, an actor and a critic at random, a model that foresees nothing."""
         *birth_keys, rule_key, life_key = jax.random.split(key, 5)
         theta = self.newborn(*birth_keys)
-        heads = Heads.newborn(self.policy.action_size, self.observations, theta.cell.feature_size)
-        theta = dataclasses.replace(theta, critic=Expectations(theta.critic, heads))
+        heads = PredictionHeads.newborn(
+            self.policy.action_size, self.observation_size, theta.cell.feature_size
+        )
+        theta = dataclasses.replace(theta, critic=Predictions(theta.critic, heads))
         return ModelBasedState(
             parameters=theta,
             optimizer=self.optimizer.init(theta),
             traces=_no_traces(theta),
             influence=self.rule.init(theta.cell, rule_key),
-            now=at_rest(theta.cell, self.policy),
+            now=initial_carry(theta.cell, self.policy),
             value=jnp.zeros(()),
-            observation_statistics=self.observation_normalizer.init(self.observations),
+            observation_statistics=self.observation_normalizer.init(self.observation_size),
             reward_statistics=self.reward_normalizer.init(),
             key=life_key,
             steps=jnp.zeros((), jnp.int32),
@@ -132,7 +142,7 @@ class ModelBased(ActorCritic):
         """h, Ĵ ← RNN([o, 0, 0], 0, 0); v ← v̂(h); e ← 0; a ~ π(h)."""
         theta = state.parameters
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        x = self.inputs(self.observation_normalizer(seen, observation))
+        x = self.cell_input(self.observation_normalizer(seen, observation))
         influence = self.rule.restart(theta.cell, state.influence)
         h, influence = self.rule.step(theta.cell, influence, theta.cell.initial_state(), x)
         features = theta.cell.features(h, x)
@@ -142,7 +152,7 @@ class ModelBased(ActorCritic):
             state,
             traces=_no_traces(theta),
             influence=influence,
-            now=Moment(x, h, y, action, self.policy.no_noise),
+            now=Carry(x, h, y, action, self.policy.no_noise),
             value=theta.critic.value(features)[0],
             observation_statistics=seen,
             reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
@@ -155,19 +165,19 @@ class ModelBased(ActorCritic):
     ) -> tuple[ModelBasedState, Action, Info]:
         """One turn: what the last action brought is learnt from, lived and dreamt."""
         theta, now = state.parameters, state.now
-        gamma = self.discount * discount
+        gamma = self.gamma * discount
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
         earned = self.reward_normalizer.update(state.reward_statistics, reward)
         observation = self.observation_normalizer(seen, observation)
         reward = self.reward_normalizer(earned, reward)
 
         # e ← γλ e + ∇v̂, and at once: −∇L of what was foreseen, ∇J of what is dreamt
-        gradient, ascent = self._gradients(state, Outcome(observation, reward, discount))
-        decay = self.discount * self.trace_decay
+        gradient, ascent = self._gradients(state, Prediction(observation, reward, discount))
+        decay = self.gamma * self.lambda_critic
         traces = jax.tree.map(lambda e, g: decay * e + g, state.traces, gradient)
 
         # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
-        x = self.inputs(observation, now.action, reward)
+        x = self.cell_input(observation, now.action, reward)
         h, influence = self.rule.step(theta.cell, state.influence, now.h, x)
 
         # δ ← r + γ v̂(h') − v
@@ -177,8 +187,8 @@ class ModelBased(ActorCritic):
 
         # θ ← θ + α (δ e − ∇L + ∇J)
         zeros = jax.tree.map(jnp.zeros_like, ascent)
-        critic = Expectations(traces.critic, zeros.critic.heads)
-        whole = Groups(zeros.actor, critic, traces.cell)
+        critic = Predictions(traces.critic, zeros.critic.heads)
+        whole = ParameterGroups(zeros.actor, critic, traces.cell)
         ascent = jax.tree.map(lambda e, g: delta * e + g, whole, ascent)
         theta, optimizer = self.optimizer.ascend(state.optimizer, theta, ascent)
         theta = dataclasses.replace(theta, cell=theta.cell.project())
@@ -191,7 +201,7 @@ class ModelBased(ActorCritic):
             optimizer=optimizer,
             traces=traces,
             influence=influence,
-            now=Moment(x, h, y, action, self.policy.no_noise),
+            now=Carry(x, h, y, action, self.policy.no_noise),
             value=value,
             observation_statistics=seen,
             reward_statistics=earned,
@@ -206,7 +216,9 @@ class ModelBased(ActorCritic):
         acting = dataclasses.replace(theta, critic=theta.critic.value)
         return super().frozen(dataclasses.replace(state, parameters=acting), greedy)
 
-    def _gradients(self, state: ModelBasedState, seen: Outcome) -> tuple[Groups, Groups]:
+    def _gradients(
+        self, state: ModelBasedState, seen: Prediction
+    ) -> tuple[ParameterGroups, ParameterGroups]:
         """∇v̂ for the traces; −∇L of the model and ∇J of the actor, about the last action."""
         theta, now = state.parameters, state.now
         features, features_vjp = jax.vjp(
@@ -220,33 +232,33 @@ class ModelBased(ActorCritic):
             immediate, h_bar = features_vjp(features_bar)
             return eqx.combine(self.rule.pullback(theta.cell, state.influence, h_bar), immediate)
 
-        def foreseen(heads: Heads, features: Float[Array, "features"]) -> Scalar:
-            return -heads.loss(features, now.x[: self.observations], now.action, seen)
+        def foreseen(heads: PredictionHeads, features: Float[Array, "features"]) -> Scalar:
+            return -heads.loss(features, now.x[: self.observation_size], now.action, seen)
 
         one, critic = jnp.ones(1, features.dtype), theta.critic.value
-        gradient = Groups(
+        gradient = ParameterGroups(
             actor=None,
             critic=critic.gradient(features, one),
             cell=through_cell(critic.pullback(one)),
         )
         heads, features_bar = jax.grad(foreseen, argnums=(0, 1))(theta.critic.heads, features)
-        ascent = Groups(
+        ascent = ParameterGroups(
             actor=self._dreamt(state),
-            critic=Expectations(critic.gradient(features, 0 * one), heads),
+            critic=Predictions(critic.gradient(features, 0 * one), heads),
             cell=through_cell(features_bar),
         )
         return gradient, ascent
 
     def _dreamt(self, state: ModelBasedState) -> PyTree:
         """∇J, the mean over rollouts in the model; the recurrence does not learn from them."""
-        theta, start = state.parameters, Situation(state.now.h, state.now.x)
+        theta, start = state.parameters, LatentState(state.now.h, state.now.x)
         model = WorldModel(theta.cell, theta.critic)
 
         def rollout(keys: Keys[Array, "horizon"]) -> PyTree:
             dream = imagine(
-                model, theta.actor, self.policy, start, keys, self.discount, self.trace_decay
+                model, theta.actor, self.policy, start, keys, self.gamma, self.lambda_critic
             )
-            return improvement(dream, theta.actor, self.entropy_rate)
+            return improvement(dream, theta.actor, self.entropy_coefficient)
 
         # the step's own key acts
         key = jax.random.fold_in(self._key(state), 1)
@@ -255,9 +267,9 @@ class ModelBased(ActorCritic):
 
     def _key(self, state: ModelBasedState) -> Key:
         # one hash a step instead of splitting and carrying keys
-        return jax.random.fold_in(written_out(state.key), state.steps)
+        return jax.random.fold_in(inline_threefry(state.key), state.steps)
 
 
-def _no_traces(theta: Groups) -> Groups:
+def _no_traces(theta: ParameterGroups) -> ParameterGroups:
     zeros = jax.tree.map(jnp.zeros_like, parameters(theta))
-    return Groups(None, zeros.critic.value, zeros.cell)
+    return ParameterGroups(None, zeros.critic.value, zeros.cell)

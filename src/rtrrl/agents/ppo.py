@@ -9,35 +9,37 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from rtrrl import cells, checks, readouts
+from rtrrl import cells
 from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Info, Observation, check_parts
-from rtrrl.agents.rollouts import Experience, Rollout, Transition
-from rtrrl.agents.state import Moment, at_rest
-from rtrrl.branches import rarely
+from rtrrl.agents.rollout_buffer import Experience, Rollout, Transition
+from rtrrl.agents.state import Carry, initial_carry
 from rtrrl.cells.base import Input, State
-from rtrrl.environments import World
-from rtrrl.normalizers import (
+from rtrrl.environments import AbstractEnvironment
+from rtrrl.learning import readouts
+from rtrrl.learning.normalizers import (
     ObservationNormalizer,
     RawObservations,
     RawRewards,
     ReturnScaledRewards,
     RewardNormalizer,
 )
-from rtrrl.policies import Gaussian, PlainScore, Policy, WhiteNoise
-from rtrrl.randomness import written_out
-from rtrrl.returns import td_error
+from rtrrl.learning.optimizers import Adam, OptaxOptimizer, ParameterGroups
+from rtrrl.learning.policies import Gaussian, PlainScore, Policy, WhiteNoise
+from rtrrl.learning.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
-from rtrrl.updates import Adam, Groups, OptaxUpdate
+from rtrrl.utils import validation
+from rtrrl.utils.branching import cond_any
+from rtrrl.utils.prng import inline_threefry
 
 
 class PPOState(eqx.Module):
     """Everything that changes while a PPO agent lives."""
 
-    parameters: Groups
+    parameters: ParameterGroups
     optimizer: PyTree
     rollout: Rollout
-    now: Moment
+    now: Carry
     before: State
     """The recurrent state that `now.x` met."""
     begun: Bool[Array, ""]
@@ -64,12 +66,12 @@ class PPO(ActorCritic):
     """
 
     task: str = eqx.field(static=True)
-    observations: int = eqx.field(static=True)
+    observation_size: int = eqx.field(static=True)
     policy: Policy
-    cell: cells.Recipe = cells.GRURecipe()
+    cell: cells.CellConfig = cells.GRUConfig()
     feedback: readouts.Feedback = readouts.Symmetric()
     """The only one it knows."""
-    optimizer: OptaxUpdate = Adam(learning_rate=3e-4, clip=0.5, epsilon=1e-5)
+    optimizer: OptaxOptimizer = Adam(learning_rate=3e-4, clip=0.5, epsilon=1e-5)
     observation_normalizer: ObservationNormalizer = RawObservations()
     reward_normalizer: RewardNormalizer = RawRewards()
     rollout: int = eqx.field(static=True, default=1024)
@@ -80,9 +82,9 @@ class PPO(ActorCritic):
     """Per epoch."""
     epochs: int = eqx.field(static=True, default=4)
     """Times that each rollout is learnt from."""
-    discount: float = 0.99
+    gamma: float = 0.99
     """γ."""
-    trace_decay: float = 0.95
+    gae_lambda: float = 0.95
     """λ of the generalized advantages."""
     advantage_floor: float = 0.1
     """Added to the standard deviation by which advantages are divided, in units of reward."""
@@ -117,11 +119,11 @@ class PPO(ActorCritic):
                 f"rollout is {self.rollout}: it must be a multiple of sequence x minibatches, "
                 f"{self.sequence} x {self.minibatches}"
             )
-        checks.share(discount=self.discount, trace_decay=self.trace_decay)
-        checks.horizon(decay_steps=self.decay_steps)
+        validation.in_unit_interval(gamma=self.gamma, gae_lambda=self.gae_lambda)
+        validation.positive_or_inf(decay_steps=self.decay_steps)
 
     @classmethod
-    def default(cls, task: str | World, **changes: Any) -> Self:
+    def default(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
         """One setting for every task, found on CartPole, Acrobot and MemoryChain-8.
 
         Tiny advantages are not blown up to a variance of 1, as is usual: while rewards tell nothing
@@ -138,11 +140,11 @@ class PPO(ActorCritic):
             parameters=groups,
             optimizer=self.optimizer.init(groups),
             rollout=Rollout.empty(self.rollout, self.sequence, groups.cell, self.policy),
-            now=at_rest(groups.cell, self.policy),
+            now=initial_carry(groups.cell, self.policy),
             before=groups.cell.initial_state(),
             begun=jnp.zeros((), bool),
             value=jnp.zeros(()),
-            observation_statistics=self.observation_normalizer.init(self.observations),
+            observation_statistics=self.observation_normalizer.init(self.observation_size),
             reward_statistics=self.reward_normalizer.init(),
             key=life_key,
             shuffling_key=shuffling_key,
@@ -153,13 +155,13 @@ class PPO(ActorCritic):
     def begin(self, state: PPOState, observation: Observation) -> tuple[PPOState, Action]:
         """h ← f(0, [o, 0, 0]); a ~ π(h)."""
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        x = self.inputs(self.observation_normalizer(seen, observation))
+        x = self.cell_input(self.observation_normalizer(seen, observation))
         rest = state.parameters.cell.initial_state()
         h, y, value = _respond(state.parameters, rest, x)
         action = self._sample(state, y)
         state = dataclasses.replace(
             state,
-            now=Moment(x, h, y, action, self.policy.no_noise),
+            now=Carry(x, h, y, action, self.policy.no_noise),
             before=rest,
             begun=jnp.ones((), bool),
             value=value,
@@ -173,13 +175,13 @@ class PPO(ActorCritic):
         self, state: PPOState, observation: Observation, reward: Scalar, discount: Scalar
     ) -> tuple[PPOState, Action, Info]:
         """Keeps the transition, learns if the rollout is full with it, then acts."""
-        theta, now, gamma = state.parameters, state.now, self.discount * discount
+        theta, now, gamma = state.parameters, state.now, self.gamma * discount
 
         # h', v' ← f(h, [o, a, r])
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
         earned = self.reward_normalizer.update(state.reward_statistics, reward)
         reward = self.reward_normalizer(earned, reward)
-        x = self.inputs(self.observation_normalizer(seen, observation), now.action, reward)
+        x = self.cell_input(self.observation_normalizer(seen, observation), now.action, reward)
         h, y, value = _respond(theta, now.h, x)
         delta = td_error(reward, gamma, value, state.value)
 
@@ -202,7 +204,7 @@ class PPO(ActorCritic):
         # θ ← several epochs of descent, if it is full; settings may be mapped over, so they go in
         settings, constant = eqx.partition(self, eqx.is_array)
         learn = lambda both: (both[0], eqx.combine(both[0], constant)._learn(both[1]))  # noqa: E731
-        _, state = rarely(state.rollout.full, learn, (settings, state))
+        _, state = cond_any(state.rollout.full, learn, (settings, state))
 
         # a ~ π(h')
         action = self._sample(state, state.now.y)
@@ -212,7 +214,7 @@ class PPO(ActorCritic):
         info = Info(delta, state.value, self.policy.entropy(state.now.y))
         return state, self.policy.admissible(action), info
 
-    def loss(self, theta: Groups, minibatch: Experience) -> Scalar:
+    def loss(self, theta: ParameterGroups, minibatch: Experience) -> Scalar:
         """The mean over all steps of −min(ρ A, clip(ρ, 1 ± ε) A) + c₁ (v − G)² − c₂ H.
 
         ρ = π(a | h) / π_old(a | h), A the advantage centred and scaled over the minibatch, G the
@@ -234,12 +236,14 @@ class PPO(ActorCritic):
 
     def _learn(self, state: PPOState) -> PPOState:
         """Epochs over the rollout's minibatches; then the present, as the new weights see it."""
-        experience = state.rollout.experience(self.trace_decay)
+        experience = state.rollout.experience(self.gae_lambda)
         age = state.rollouts * self.rollout
         rate = jnp.maximum(1 - age / self.decay_steps, 0.0)
         descent = self.optimizer.transformation()
 
-        def descend(learner: tuple[Groups, PyTree], minibatch: Experience) -> tuple[Any, None]:
+        def descend(
+            learner: tuple[ParameterGroups, PyTree], minibatch: Experience
+        ) -> tuple[Any, None]:
             theta, optimizer = learner
             learnt = parameters(theta)
             loss = lambda learnt: self.loss(eqx.combine(learnt, theta), minibatch)  # noqa: E731
@@ -247,7 +251,7 @@ class PPO(ActorCritic):
             theta = eqx.apply_updates(theta, jax.tree.map(lambda change: rate * change, change))
             return (dataclasses.replace(theta, cell=theta.cell.project()), optimizer), None
 
-        def epoch(learner: tuple[Groups, PyTree], key: Key) -> tuple[Any, None]:
+        def epoch(learner: tuple[ParameterGroups, PyTree], key: Key) -> tuple[Any, None]:
             order = jax.random.permutation(key, len(experience.h)).reshape(self.minibatches, -1)
             return jax.lax.scan(
                 descend, learner, jax.tree.map(lambda part: part[order], experience)
@@ -271,11 +275,11 @@ class PPO(ActorCritic):
 
     def _sample(self, state: PPOState, y: Float[Array, "outputs"]) -> Action:
         # one hash a step instead of splitting and carrying keys
-        return self.policy.sample(jax.random.fold_in(written_out(state.key), state.steps), y)
+        return self.policy.sample(jax.random.fold_in(inline_threefry(state.key), state.steps), y)
 
 
 def replay(
-    theta: Groups, h: State, lived: Transition
+    theta: ParameterGroups, h: State, lived: Transition
 ) -> tuple[Float[Array, "time outputs"], Float[Array, "time"]]:
     """The actor's outputs and the values of a sequence lived again from h with weights θ."""
 
@@ -288,12 +292,14 @@ def replay(
     return jax.vmap(_read, (None, 0, 0))(theta, states, lived.x)
 
 
-def _respond(theta: Groups, h: State, x: Input) -> tuple[State, Float[Array, "outputs"], Scalar]:
+def _respond(
+    theta: ParameterGroups, h: State, x: Input
+) -> tuple[State, Float[Array, "outputs"], Scalar]:
     """h' = f(h, x), the actor's outputs and v̂(h')."""
     h = theta.cell(h, x)
     return h, *_read(theta, h, x)
 
 
-def _read(theta: Groups, h: State, x: Input) -> tuple[Float[Array, "outputs"], Scalar]:
+def _read(theta: ParameterGroups, h: State, x: Input) -> tuple[Float[Array, "outputs"], Scalar]:
     features = theta.cell.features(h, x)
     return theta.actor(features), theta.critic(features)[0]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from rtrrl.agents.base import Action, Agent, Info, Observation, world_of
-from rtrrl.environments import World
-from rtrrl.policies import Policy, policy_for
+from rtrrl.environments import AbstractEnvironment
+from rtrrl.learning.policies import Policy, policy_for
 from rtrrl.types import Key, Scalar
 
 
@@ -30,7 +30,7 @@ class Random(Agent):
     policy: Policy
 
     @classmethod
-    def uniform(cls, task: str | World, **changes: Any) -> Self:
+    def uniform(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
         """Chance, for a task."""
         name, _, actions = world_of(task)
         return cls(task=name, policy=policy_for(actions), **changes)
@@ -42,7 +42,7 @@ class Random(Agent):
     def begin(self, state: RandomState, observation: Observation) -> tuple[RandomState, Action]:
         """The first action."""
         key = jax.random.fold_in(state.key, state.steps)
-        action = self.policy.sample(key, jnp.zeros(self.policy.outputs))
+        action = self.policy.sample(key, jnp.zeros(self.policy.output_size))
         return RandomState(state.key, state.steps + 1), self.policy.admissible(action)
 
     def step(
@@ -51,7 +51,11 @@ class Random(Agent):
         """The next action; there is nothing to learn."""
         state, action = self.begin(state, observation)
         zero = jnp.zeros(())
-        return state, action, Info(zero, zero, self.policy.entropy(jnp.zeros(self.policy.outputs)))
+        return (
+            state,
+            action,
+            Info(zero, zero, self.policy.entropy(jnp.zeros(self.policy.output_size))),
+        )
 
     def frozen(self, state: RandomState, greedy: bool = False) -> Self:
         """Itself."""

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl import cells, checks, gradients, readouts, traces
+from rtrrl import cells, gradients
 from rtrrl.agents.actor_critic import ActorCritic
 from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
-from rtrrl.agents.state import Moment, RTRRLState, at_rest
-from rtrrl.environments import World
-from rtrrl.intrinsic import IntrinsicReward, NoIntrinsicReward, Novelty
-from rtrrl.normalizers import (
+from rtrrl.agents.state import Carry, RTRRLState, initial_carry
+from rtrrl.environments import AbstractEnvironment
+from rtrrl.learning import readouts, traces
+from rtrrl.learning.exploration_bonus import ExplorationBonus, NoBonus, Novelty
+from rtrrl.learning.normalizers import (
     AmplifiedObservations,
     ObservationNormalizer,
     RawObservations,
@@ -23,11 +24,19 @@ from rtrrl.normalizers import (
     ReturnScaledRewards,
     RewardNormalizer,
 )
-from rtrrl.policies import Policy
-from rtrrl.randomness import written_out
-from rtrrl.returns import td_error
+from rtrrl.learning.optimizers import (
+    Adam,
+    Optimizer,
+    ParameterGroups,
+    TDUpdate,
+    by_group,
+    zeros_like,
+)
+from rtrrl.learning.policies import Policy
+from rtrrl.learning.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
-from rtrrl.updates import Adam, Credit, Groups, Update, by_group, zeros_like
+from rtrrl.utils import validation
+from rtrrl.utils.prng import inline_threefry
 
 
 class RTRRL(ActorCritic):
@@ -39,27 +48,27 @@ class RTRRL(ActorCritic):
     """
 
     task: str = eqx.field(static=True)
-    observations: int = eqx.field(static=True)
+    observation_size: int = eqx.field(static=True)
     policy: Policy
-    cell: cells.Recipe = cells.CTRNNRecipe()
+    cell: cells.CellConfig = cells.CTRNNConfig()
     rule: gradients.GradientRule = gradients.RFLO()
     feedback: readouts.Feedback = readouts.RandomFeedback()
     trace: traces.Trace = traces.Accumulating()
-    optimizer: Update = Adam()
+    optimizer: Optimizer = Adam()
     observation_normalizer: ObservationNormalizer = RawObservations()
     reward_normalizer: RewardNormalizer = RawRewards()
-    intrinsic_reward: IntrinsicReward = NoIntrinsicReward()
-    discount: float = 0.99
+    exploration_bonus: ExplorationBonus = NoBonus()
+    gamma: float = 0.99
     """γ."""
-    trace_decay_actor: float = 0.99
+    lambda_actor: float = 0.99
     """λ_A."""
-    trace_decay_critic: float = 0.99
+    lambda_critic: float = 0.99
     """λ_C."""
-    trace_decay_recurrent: float = 0.99
+    lambda_recurrent: float = 0.99
     """λ_R."""
-    actor_influence: float = 1.0
+    actor_coefficient: float = 1.0
     """η_A, the weight of the actor's gradient in the recurrent one."""
-    entropy_rate: float = 1e-5
+    entropy_coefficient: float = 1e-5
     """η_H."""
     average_reward_rate: float = 0.0
     """Above 0, with discount 1, the average-reward form: r̄ += rate · δ is taken off rewards."""
@@ -70,22 +79,24 @@ class RTRRL(ActorCritic):
 
     def __check_init__(self) -> None:
         check_parts(self)
-        checks.share(
-            discount=self.discount,
-            trace_decay_actor=self.trace_decay_actor,
-            trace_decay_critic=self.trace_decay_critic,
-            trace_decay_recurrent=self.trace_decay_recurrent,
+        validation.in_unit_interval(
+            gamma=self.gamma,
+            lambda_actor=self.lambda_actor,
+            lambda_critic=self.lambda_critic,
+            lambda_recurrent=self.lambda_recurrent,
             average_reward_rate=self.average_reward_rate,
         )
-        checks.finite(actor_influence=self.actor_influence, entropy_rate=self.entropy_rate)
+        validation.finite(
+            actor_coefficient=self.actor_coefficient, entropy_coefficient=self.entropy_coefficient
+        )
 
     @classmethod
-    def paper(cls, task: str | World, **changes: Any) -> Self:
+    def paper(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
         """Exactly the paper's: CT-RNN, RFLO, feedback alignment, its appendix's Table 1."""
         return cls._for(task, changes)
 
     @classmethod
-    def default(cls, task: str | World, **changes: Any) -> Self:
+    def default(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
         """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
 
         It keeps what it learns (docs/stability.md): an actor stands on a critic that learns half
@@ -95,29 +106,31 @@ class RTRRL(ActorCritic):
         to learn as when all is.
         """
         settings = {
-            "cell": cells.RTURecipe(retention=cells.LogUniformTimes(), pace=0.03),
+            "cell": cells.RTUConfig(
+                eigenvalues=cells.LogUniformTimescales(), eigenvalue_lr_scale=0.03
+            ),
             "rule": gradients.DiagonalRTRL(),
             "feedback": readouts.Symmetric(),
             "optimizer": Adam(5e-4, 2.0, 0.3, clip=math.inf, epsilon=1e-3),
             "observation_normalizer": AmplifiedObservations(),
             "reward_normalizer": ReturnScaledRewards(),
-            "intrinsic_reward": Novelty(),
+            "exploration_bonus": Novelty(),
         }
         return cls._exploring(task, settings | changes)
 
     @classmethod
-    def paper_stable(cls, task: str | World, **changes: Any) -> Self:
+    def paper_stable(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
         """The paper's cell, rule and random feedback, in settings that keep what is learnt."""
         settings = {
             "optimizer": Adam(5e-4, 2.0, 0.02, clip=math.inf, epsilon=1e-3),
             "observation_normalizer": AmplifiedObservations(),
             "reward_normalizer": ReturnScaledRewards(),
-            "intrinsic_reward": Novelty(),
+            "exploration_bonus": Novelty(),
         }
         return cls._exploring(task, settings | changes)
 
     @classmethod
-    def _exploring(cls, task: str | World, settings: dict[str, Any]) -> Self:
+    def _exploring(cls, task: str | AbstractEnvironment, settings: dict[str, Any]) -> Self:
         agent = cls._for(task, settings)
         if "policy" in settings:
             return agent
@@ -132,13 +145,13 @@ class RTRRL(ActorCritic):
             optimizer=self.optimizer.init(groups),
             traces=zeros_like(groups),
             influence=self.rule.init(groups.cell, rule_key),
-            now=at_rest(groups.cell, self.policy),
+            now=initial_carry(groups.cell, self.policy),
             value=jnp.zeros(()),
             average_reward=jnp.zeros(()),
             attenuation=jnp.ones(()),
-            observation_statistics=self.observation_normalizer.init(self.observations),
+            observation_statistics=self.observation_normalizer.init(self.observation_size),
             reward_statistics=self.reward_normalizer.init(),
-            intrinsic_statistics=self.intrinsic_reward.init(self.observations),
+            bonus_statistics=self.exploration_bonus.init(self.observation_size),
             key=life_key,
             steps=jnp.zeros((), jnp.int32),
         )
@@ -147,8 +160,8 @@ class RTRRL(ActorCritic):
         """h, Ĵ ← RNN([o, 0, 0], 0, 0); v ← v̂(h); e ← 0; a ~ π(h)."""
         cell = state.parameters.cell
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        known = self.intrinsic_reward.update(state.intrinsic_statistics, observation)
-        x = self.inputs(self.observation_normalizer(seen, observation))
+        known = self.exploration_bonus.update(state.bonus_statistics, observation)
+        x = self.cell_input(self.observation_normalizer(seen, observation))
         influence = self.rule.restart(cell, state.influence)
         h, influence = self.rule.step(cell, influence, cell.initial_state(), x)
         features = cell.features(h, x)
@@ -159,12 +172,12 @@ class RTRRL(ActorCritic):
             state,
             traces=zeros_like(state.parameters),
             influence=influence,
-            now=Moment(x, h, y, action, noise),
+            now=Carry(x, h, y, action, noise),
             value=state.parameters.critic(features)[0],
             attenuation=jnp.ones(()),
             observation_statistics=seen,
             reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
-            intrinsic_statistics=known,
+            bonus_statistics=known,
             steps=state.steps + 1,
         )
         return state, self.policy.admissible(action)
@@ -174,7 +187,7 @@ class RTRRL(ActorCritic):
     ) -> tuple[RTRRLState, Action, Info]:
         """One turn of the paper's loop, from the environment's answer to the next action."""
         theta, now = state.parameters, state.now
-        gamma = self.discount * discount
+        gamma = self.gamma * discount
 
         # e ← γλ e + ∇, with the gradients of the state and action that δ is about
         gradient, bonus = self._gradients(state)
@@ -184,11 +197,11 @@ class RTRRL(ActorCritic):
         # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
         seen = self.observation_normalizer.update(state.observation_statistics, observation)
         earned = self.reward_normalizer.update(state.reward_statistics, reward)
-        known = self.intrinsic_reward.update(state.intrinsic_statistics, observation)
-        own_reward = self.intrinsic_reward(known, observation)
+        known = self.exploration_bonus.update(state.bonus_statistics, observation)
+        own_reward = self.exploration_bonus(known, observation)
         observation = self.observation_normalizer(seen, observation)
         reward = self.reward_normalizer(earned, reward)
-        x = self.inputs(observation, now.action, reward)
+        x = self.cell_input(observation, now.action, reward)
         h, influence = self.rule.step(theta.cell, state.influence, now.h, x)
 
         # δ ← r + r⁺ − r̄ + γ v̂(h') − v
@@ -197,7 +210,7 @@ class RTRRL(ActorCritic):
         delta = td_error(reward + own_reward - state.average_reward, gamma, value, state.value)
 
         # θ ← θ + α (δ e + η_H ∇H)
-        credit = Credit(delta, traces, gradient, bonus, decay)
+        credit = TDUpdate(delta, traces, gradient, bonus, decay)
         theta, optimizer = self.optimizer(state.optimizer, theta, credit)
         theta = dataclasses.replace(theta, cell=theta.cell.project())
 
@@ -210,19 +223,19 @@ class RTRRL(ActorCritic):
             optimizer=optimizer,
             traces=traces,
             influence=influence,
-            now=Moment(x, h, y, action, noise),
+            now=Carry(x, h, y, action, noise),
             value=value,
             average_reward=state.average_reward + self.average_reward_rate * delta,
-            attenuation=state.attenuation * self.discount,
+            attenuation=state.attenuation * self.gamma,
             observation_statistics=seen,
             reward_statistics=earned,
-            intrinsic_statistics=known,
+            bonus_statistics=known,
             key=state.key,
             steps=state.steps + 1,
         )
         return state, self.policy.admissible(action), Info(delta, value, self.policy.entropy(y))
 
-    def _gradients(self, state: RTRRLState) -> tuple[Groups, Groups]:
+    def _gradients(self, state: RTRRLState) -> tuple[ParameterGroups, ParameterGroups]:
         """∇ of value and log π for the traces, and η_H ∇H of the entropy."""
         theta, now = state.parameters, state.now
         features, features_vjp = jax.vjp(
@@ -242,35 +255,35 @@ class RTRRL(ActorCritic):
             score = state.attenuation * score
         g_critic = theta.critic.pullback(one)
         g_actor = theta.actor.pullback(score)
-        gradient = Groups(
+        gradient = ParameterGroups(
             actor=theta.actor.gradient(features, score),
             critic=theta.critic.gradient(features, one),
-            cell=through_cell(g_critic + self.actor_influence * g_actor),
+            cell=through_cell(g_critic + self.actor_coefficient * g_actor),
         )
-        calm = self.entropy_rate * self.policy.entropy_gradient(now.y)
-        bonus = Groups(
+        calm = self.entropy_coefficient * self.policy.entropy_gradient(now.y)
+        bonus = ParameterGroups(
             actor=theta.actor.gradient(features, calm),
             critic=theta.critic.gradient(features, jnp.zeros(1, now.y.dtype)),
             cell=through_cell(theta.actor.pullback(calm)),
         )
         return gradient, bonus
 
-    def _decay(self) -> Groups:
+    def _decay(self) -> ParameterGroups:
         """γλ, each group with its own λ."""
-        return Groups(
-            self.discount * self.trace_decay_actor,
-            self.discount * self.trace_decay_critic,
-            self.discount * self.trace_decay_recurrent,
+        return ParameterGroups(
+            self.gamma * self.lambda_actor,
+            self.gamma * self.lambda_critic,
+            self.gamma * self.lambda_recurrent,
         )
 
     def _sample(self, state: RTRRLState, y: Float[Array, "outputs"], noise: Array) -> Action:
         # one hash a step instead of splitting and carrying keys
-        key = jax.random.fold_in(written_out(state.key), state.steps)
+        key = jax.random.fold_in(inline_threefry(state.key), state.steps)
         return self.policy.sample_after(key, y, noise)
 
     def sharing(self) -> Agent:
         """With an update of the mean over streams."""
-        return dataclasses.replace(self, optimizer=self.optimizer.over_streams())
+        return dataclasses.replace(self, optimizer=self.optimizer.over_envs())
 
     def shared(self, state: RTRRLState) -> tuple[Any, ...]:
         """The weights and their optimizer; what is normalised by is each stream's own."""

@@ -6,12 +6,12 @@ from jaxtyping import Array, Float, Int
 
 from rtrrl.agents.base import Action
 from rtrrl.cells import Cell
-from rtrrl.policies import Policy
+from rtrrl.learning.optimizers import ParameterGroups
+from rtrrl.learning.policies import Policy
 from rtrrl.types import Key, PyTree, Scalar
-from rtrrl.updates import Groups
 
 
-class Moment(eqx.Module):
+class Carry(eqx.Module):
     """The agent's present: what it read, what it remembers, what it did."""
 
     x: Float[Array, "inputs"]
@@ -23,12 +23,12 @@ class Moment(eqx.Module):
     """What of the draw before this one went on from (see `Policy.sample_after`)."""
 
 
-def at_rest(cell: Cell, policy: Policy) -> Moment:
+def initial_carry(cell: Cell, policy: Policy) -> Carry:
     """Before the first observation."""
-    return Moment(
-        jnp.zeros(cell.inputs),
+    return Carry(
+        jnp.zeros(cell.input_size),
         cell.initial_state(),
-        jnp.zeros(policy.outputs),
+        jnp.zeros(policy.output_size),
         policy.no_action,
         policy.no_noise,
     )
@@ -37,16 +37,16 @@ def at_rest(cell: Cell, policy: Policy) -> Moment:
 class RTRRLState(eqx.Module):
     """Everything that changes while an agent lives."""
 
-    parameters: Groups
+    parameters: ParameterGroups
     optimizer: PyTree
-    traces: Groups
+    traces: ParameterGroups
     influence: PyTree
-    now: Moment
+    now: Carry
     value: Scalar
     average_reward: Scalar
     attenuation: Scalar
     observation_statistics: PyTree
     reward_statistics: PyTree
-    intrinsic_statistics: PyTree
+    bonus_statistics: PyTree
     key: Key
     steps: Int[Array, ""]

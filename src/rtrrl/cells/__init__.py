@@ -1,31 +1,31 @@
 """Recurrent cells: h' = f(h, x), one recurrence a file."""
 
-from rtrrl.cells.base import Cell, LeakyCell, Recipe, recurrent_parameters
-from rtrrl.cells.ctrnn import CTRNN, CTRNNRecipe
-from rtrrl.cells.gru import GRU, GRURecipe
-from rtrrl.cells.lru import LRU, LRURecipe
-from rtrrl.cells.lstm import LSTM, LSTMRecipe
-from rtrrl.cells.memoryless import Memoryless, MemorylessRecipe
-from rtrrl.cells.retentions import LogUniformTimes, Retention, UniformRing
+from rtrrl.cells.base import Cell, CellConfig, LeakyCell, recurrent_parameters
+from rtrrl.cells.ctrnn import CTRNN, CTRNNConfig
+from rtrrl.cells.eigenvalues import EigenvalueInitializer, LogUniformTimescales, UniformRing
+from rtrrl.cells.gru import GRU, GRUConfig
+from rtrrl.cells.lru import LRU, LRUConfig
+from rtrrl.cells.lstm import LSTM, LSTMConfig
+from rtrrl.cells.memoryless import Memoryless, MemorylessConfig
 from rtrrl.cells.rtu import (
     RTU,
     NonlinearRTU,
-    NonlinearRTURecipe,
-    RTURecipe,
+    NonlinearRTUConfig,
+    RTUConfig,
     SaturatingRTU,
-    SaturatingRTURecipe,
+    SaturatingRTUConfig,
 )
 from rtrrl.cells.wirings import NCP, Diagonal, FullyConnected, SparseRandom, Wiring
 
-RECIPES: dict[str, Recipe] = {
-    "ctrnn": CTRNNRecipe(),
-    "rtu": RTURecipe(),
-    "nonlinear-rtu": NonlinearRTURecipe(),
-    "saturating-rtu": SaturatingRTURecipe(),
-    "lru": LRURecipe(),
-    "gru": GRURecipe(),
-    "lstm": LSTMRecipe(),
-    "memoryless": MemorylessRecipe(),
+CELLS: dict[str, CellConfig] = {
+    "ctrnn": CTRNNConfig(),
+    "rtu": RTUConfig(),
+    "nonlinear-rtu": NonlinearRTUConfig(),
+    "saturating-rtu": SaturatingRTUConfig(),
+    "lru": LRUConfig(),
+    "gru": GRUConfig(),
+    "lstm": LSTMConfig(),
+    "memoryless": MemorylessConfig(),
 }
 """The cells by the names that the command line knows."""
 
@@ -37,37 +37,40 @@ WIRINGS: dict[str, Wiring] = {
 }
 """The wirings of a CT-RNN, likewise."""
 
-RETENTIONS: dict[str, Retention] = {"ring": UniformRing(), "log-uniform": LogUniformTimes()}
+EIGENVALUES: dict[str, EigenvalueInitializer] = {
+    "ring": UniformRing(),
+    "log-uniform": LogUniformTimescales(),
+}
 """The initial retentions by the names that the command line knows."""
 
 __all__ = [
+    "CELLS",
     "CTRNN",
+    "EIGENVALUES",
     "GRU",
     "LRU",
     "LSTM",
     "NCP",
-    "RECIPES",
-    "RETENTIONS",
     "RTU",
     "WIRINGS",
-    "CTRNNRecipe",
+    "CTRNNConfig",
     "Cell",
+    "CellConfig",
     "Diagonal",
+    "EigenvalueInitializer",
     "FullyConnected",
-    "GRURecipe",
-    "LRURecipe",
-    "LSTMRecipe",
+    "GRUConfig",
+    "LRUConfig",
+    "LSTMConfig",
     "LeakyCell",
-    "LogUniformTimes",
+    "LogUniformTimescales",
     "Memoryless",
-    "MemorylessRecipe",
+    "MemorylessConfig",
     "NonlinearRTU",
-    "NonlinearRTURecipe",
-    "RTURecipe",
-    "Recipe",
-    "Retention",
+    "NonlinearRTUConfig",
+    "RTUConfig",
     "SaturatingRTU",
-    "SaturatingRTURecipe",
+    "SaturatingRTUConfig",
     "SparseRandom",
     "UniformRing",
     "Wiring",

@@ -31,8 +31,8 @@ class Cell(eqx.Module):
     The state is `[k, hidden]`: k real components per unit.
     """
 
-    inputs: eqx.AbstractVar[int]
-    hidden: eqx.AbstractVar[int]
+    input_size: eqx.AbstractVar[int]
+    hidden_size: eqx.AbstractVar[int]
 
     components: ClassVar[int] = 1
     """k, the number of real components of one unit's state."""
@@ -69,12 +69,12 @@ class Cell(eqx.Module):
 
     def initial_state(self) -> State:
         """The state at the start of an episode: zeros."""
-        return jnp.zeros((self.components, self.hidden))
+        return jnp.zeros((self.components, self.hidden_size))
 
     @property
     def feature_size(self) -> int:
         """The length of `features(h)`."""
-        return self.hidden * self.components
+        return self.hidden_size * self.components
 
     def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
         """What the readouts see of the state, and, where the cell has a skip, of the input."""
@@ -93,20 +93,20 @@ class LeakyCell(Cell):
     """
 
 
-class Recipe(eqx.Module):
+class CellConfig(eqx.Module):
     """How to build a cell once the number of inputs is known: the settings of an agent's cell."""
 
     cell: ClassVar[Callable[..., Cell]]
-    hidden: int = 32
+    hidden_size: int = 32
 
     def __check_init__(self):
-        if self.hidden < 1:
-            raise ValueError(f"hidden is {self.hidden}: a cell has 1 unit or more")
+        if self.hidden_size < 1:
+            raise ValueError(f"hidden is {self.hidden_size}: a cell has 1 unit or more")
 
-    def __call__(self, inputs: int, key: Key) -> Cell:
+    def __call__(self, input_size: int, key: Key) -> Cell:
         """The cell, freshly initialised."""
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return type(self).cell(inputs, key=key, **settings)
+        return type(self).cell(input_size, key=key, **settings)
 
 
 def recurrent_parameters(cell: Cell) -> PyTree:

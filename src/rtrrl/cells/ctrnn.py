@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl.cells.base import Cell, Input, LeakyCell, Recipe, State, Unit, lecun_normal
+from rtrrl.cells.base import Cell, CellConfig, Input, LeakyCell, State, Unit, lecun_normal
 from rtrrl.cells.wirings import Diagonal, FullyConnected, Mask, Wiring
 from rtrrl.types import Key
 
@@ -31,15 +31,15 @@ class CTRNN(LeakyCell):
     weight: Float[Array, "columns hidden"]
     tau: Float[Array, "hidden"]
     mask: Mask
-    inputs: int = eqx.field(static=True)
-    hidden: int = eqx.field(static=True)
+    input_size: int = eqx.field(static=True)
+    hidden_size: int = eqx.field(static=True)
     dt: float = eqx.field(static=True)
     wiring: Wiring = eqx.field(static=True)
 
     def __init__(
         self,
-        inputs: int,
-        hidden: int,
+        input_size: int,
+        hidden_size: int,
         *,
         key: Key,
         dt: float = 1.0,
@@ -48,12 +48,17 @@ class CTRNN(LeakyCell):
         if not 0 < dt <= 1 or abs(1 / dt - round(1 / dt)) > 1e-9:
             raise ValueError(f"dt is {dt}: it must be 1/k for a whole k, such as 1, 0.5 or 0.1")
         weight_key, tau_key, mask_key = jax.random.split(key, 3)
-        self.inputs, self.hidden, self.dt, self.wiring = inputs, hidden, dt, wiring
-        self.mask = wiring.mask(inputs, hidden, mask_key)
+        self.input_size, self.hidden_size, self.dt, self.wiring = (
+            input_size,
+            hidden_size,
+            dt,
+            wiring,
+        )
+        self.mask = wiring.mask(input_size, hidden_size, mask_key)
         fan_in = self.mask[:-1].sum(axis=0)
         weight = lecun_normal(weight_key, self.mask.shape, 1) / jnp.sqrt(fan_in)
         self.weight = jnp.where(self.mask, weight, 0.0).at[-1].set(0.0)
-        self.tau = jax.random.uniform(tau_key, (hidden,), minval=1.0, maxval=5.0)
+        self.tau = jax.random.uniform(tau_key, (hidden_size,), minval=1.0, maxval=5.0)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """own + (dt/τ)(−own + tanh(w · [x; h; 1]))."""
@@ -76,7 +81,7 @@ class CTRNN(LeakyCell):
         return eqx.tree_at(lambda cell: cell.tau, self, jnp.maximum(self.tau, 1.0))
 
 
-class CTRNNRecipe(Recipe):
+class CTRNNConfig(CellConfig):
     """Settings of a CT-RNN."""
 
     cell: ClassVar[Callable[..., Cell]] = CTRNN

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.cells.base import Cell, CellConfig, Input, State, Unit, lecun_normal
 from rtrrl.types import Key
 
 
@@ -22,15 +22,15 @@ class GRU(Cell):
 
     weight: Float[Array, "3 columns hidden"]
     recurrent_bias: Float[Array, "hidden"]
-    inputs: int = eqx.field(static=True)
-    hidden: int = eqx.field(static=True)
+    input_size: int = eqx.field(static=True)
+    hidden_size: int = eqx.field(static=True)
 
-    def __init__(self, inputs: int, hidden: int, *, key: Key):
-        self.inputs, self.hidden = inputs, hidden
-        fan_in = inputs + hidden
-        weight = lecun_normal(key, (3, fan_in + 1, hidden), fan_in)
+    def __init__(self, input_size: int, hidden_size: int, *, key: Key):
+        self.input_size, self.hidden_size = input_size, hidden_size
+        fan_in = input_size + hidden_size
+        weight = lecun_normal(key, (3, fan_in + 1, hidden_size), fan_in)
         self.weight = weight.at[:, -1].set(0.0)
-        self.recurrent_bias = jnp.zeros(hidden)
+        self.recurrent_bias = jnp.zeros(hidden_size)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """z own + (1 − z) candidate."""
@@ -42,7 +42,7 @@ class GRU(Cell):
         return z * own + (1 - z) * candidate
 
 
-class GRURecipe(Recipe):
+class GRUConfig(CellConfig):
     """Settings of a GRU."""
 
     cell: ClassVar[Callable[..., Cell]] = GRU

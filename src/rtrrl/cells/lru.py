@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl import checks
-from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
-from rtrrl.cells.retentions import Retention, UniformRing, bounded
+from rtrrl.cells.base import Cell, CellConfig, Input, State, Unit, lecun_normal
+from rtrrl.cells.eigenvalues import EigenvalueInitializer, UniformRing, bounded
 from rtrrl.cells.rtu import initial_theta_log, rotate
 from rtrrl.types import Key
+from rtrrl.utils import validation
 
 
 class LRU(Cell):
@@ -32,42 +32,46 @@ class LRU(Cell):
     weight: Float[Array, "2 inputs hidden"]
     readout: Float[Array, "2 units hidden"]
     skip: Float[Array, "inputs hidden"]
-    inputs: int = eqx.field(static=True)
-    hidden: int = eqx.field(static=True)
-    pace: float = eqx.field(static=True)
+    input_size: int = eqx.field(static=True)
+    hidden_size: int = eqx.field(static=True)
+    eigenvalue_lr_scale: float = eqx.field(static=True)
 
     components: ClassVar[int] = 2
     feedforward: ClassVar[tuple[str, ...]] = ("readout", "skip")
 
     def __init__(
         self,
-        inputs: int,
-        hidden: int,
+        input_size: int,
+        hidden_size: int,
         *,
         key: Key,
-        retention: Retention = UniformRing(),  # noqa: B008 (frozen)
+        eigenvalues: EigenvalueInitializer = UniformRing(),  # noqa: B008 (frozen)
         max_phase: float = 2 * math.pi,
-        pace: float = 1.0,
+        eigenvalue_lr_scale: float = 1.0,
     ):
-        checks.of_all_seeds(pace=pace)
-        checks.positive(pace=pace)
-        self.inputs, self.hidden, self.pace = inputs, hidden, pace
+        validation.require_static(eigenvalue_lr_scale=eigenvalue_lr_scale)
+        validation.positive(eigenvalue_lr_scale=eigenvalue_lr_scale)
+        self.input_size, self.hidden_size, self.eigenvalue_lr_scale = (
+            input_size,
+            hidden_size,
+            eigenvalue_lr_scale,
+        )
         keys = jax.random.split(key, 5)
-        nu = retention.nu(keys[0], hidden)
-        self.nu = nu / pace
-        self.theta_log = initial_theta_log(keys[1], hidden, max_phase) / pace
+        nu = eigenvalues.nu(keys[0], hidden_size)
+        self.nu = nu / eigenvalue_lr_scale
+        self.theta_log = initial_theta_log(keys[1], hidden_size, max_phase) / eigenvalue_lr_scale
         self.gamma_log = 0.5 * jnp.log(1 - jnp.exp(-2 * jnp.exp(nu)))
-        self.weight = lecun_normal(keys[2], (2, inputs, hidden), 2 * inputs)
-        self.readout = lecun_normal(keys[3], (2, hidden, hidden), hidden)
-        self.skip = lecun_normal(keys[4], (inputs, hidden), inputs)
+        self.weight = lecun_normal(keys[2], (2, input_size, hidden_size), 2 * input_size)
+        self.readout = lecun_normal(keys[3], (2, hidden_size, hidden_size), hidden_size)
+        self.skip = lecun_normal(keys[4], (input_size, hidden_size), input_size)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """Λ own + e^γ b x, on real pairs."""
         del h
-        r = jnp.exp(-jnp.exp(self.pace * self.nu))
-        return rotate(own, r, self.pace * self.theta_log) + jnp.exp(self.gamma_log) * (
-            self.weight @ x
-        )
+        r = jnp.exp(-jnp.exp(self.eigenvalue_lr_scale * self.nu))
+        return rotate(own, r, self.eigenvalue_lr_scale * self.theta_log) + jnp.exp(
+            self.gamma_log
+        ) * (self.weight @ x)
 
     @property
     def diagonal(self) -> bool:
@@ -77,7 +81,7 @@ class LRU(Cell):
     @property
     def feature_size(self) -> int:
         """One real feature per unit."""
-        return self.hidden
+        return self.hidden_size
 
     def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
         """Re(C h) + D x."""
@@ -86,18 +90,22 @@ class LRU(Cell):
 
     def project(self) -> Self:
         """|Λ| ≤ 0.9999."""
-        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.pace * self.nu) / self.pace)
+        return eqx.tree_at(
+            lambda cell: cell.nu,
+            self,
+            bounded(self.eigenvalue_lr_scale * self.nu) / self.eigenvalue_lr_scale,
+        )
 
 
-class LRURecipe(Recipe):
+class LRUConfig(CellConfig):
     """Settings of an LRU."""
 
     cell: ClassVar[Callable[..., Cell]] = LRU
-    retention: Retention = UniformRing()
+    eigenvalues: EigenvalueInitializer = UniformRing()
     max_phase: float = 2 * math.pi
-    pace: float = eqx.field(static=True, default=1.0)
+    eigenvalue_lr_scale: float = eqx.field(static=True, default=1.0)
     """c, how fast Λ moves beside the input weights."""
 
     def __check_init__(self) -> None:
-        checks.of_all_seeds(pace=self.pace)
-        checks.positive(max_phase=self.max_phase, pace=self.pace)
+        validation.require_static(eigenvalue_lr_scale=self.eigenvalue_lr_scale)
+        validation.positive(max_phase=self.max_phase, eigenvalue_lr_scale=self.eigenvalue_lr_scale)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.cells.base import Cell, CellConfig, Input, State, Unit, lecun_normal
 from rtrrl.types import Key
 
 
@@ -23,15 +23,15 @@ class LSTM(Cell):
     """
 
     weight: Float[Array, "4 columns hidden"]
-    inputs: int = eqx.field(static=True)
-    hidden: int = eqx.field(static=True)
+    input_size: int = eqx.field(static=True)
+    hidden_size: int = eqx.field(static=True)
 
     components: ClassVar[int] = 2
 
-    def __init__(self, inputs: int, hidden: int, *, key: Key):
-        self.inputs, self.hidden = inputs, hidden
-        fan_in = inputs + hidden
-        weight = lecun_normal(key, (4, fan_in + 1, hidden), fan_in)
+    def __init__(self, input_size: int, hidden_size: int, *, key: Key):
+        self.input_size, self.hidden_size = input_size, hidden_size
+        fan_in = input_size + hidden_size
+        weight = lecun_normal(key, (4, fan_in + 1, hidden_size), fan_in)
         self.weight = weight.at[:, -1].set(jnp.array([[0.0], [1.0], [0.0], [0.0]]))
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
@@ -44,7 +44,7 @@ class LSTM(Cell):
     @property
     def feature_size(self) -> int:
         """One feature per unit."""
-        return self.hidden
+        return self.hidden_size
 
     def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
         """The h of every unit, without its c."""
@@ -52,7 +52,7 @@ class LSTM(Cell):
         return h[0]
 
 
-class LSTMRecipe(Recipe):
+class LSTMConfig(CellConfig):
     """Settings of an LSTM."""
 
     cell: ClassVar[Callable[..., Cell]] = LSTM

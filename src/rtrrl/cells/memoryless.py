@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
+from rtrrl.cells.base import Cell, CellConfig, Input, State, Unit, lecun_normal
 from rtrrl.types import Key
 
 
@@ -18,12 +18,12 @@ class Memoryless(Cell):
     """
 
     weight: Float[Array, "columns hidden"]
-    inputs: int = eqx.field(static=True)
-    hidden: int = eqx.field(static=True)
+    input_size: int = eqx.field(static=True)
+    hidden_size: int = eqx.field(static=True)
 
-    def __init__(self, inputs: int, hidden: int, *, key: Key):
-        self.inputs, self.hidden = inputs, hidden
-        self.weight = lecun_normal(key, (inputs + 1, hidden), inputs).at[-1].set(0.0)
+    def __init__(self, input_size: int, hidden_size: int, *, key: Key):
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.weight = lecun_normal(key, (input_size + 1, hidden_size), input_size).at[-1].set(0.0)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """w · [x; 1]."""
@@ -36,7 +36,7 @@ class Memoryless(Cell):
         return True
 
 
-class MemorylessRecipe(Recipe):
+class MemorylessConfig(CellConfig):
     """Settings of the memoryless cell."""
 
     cell: ClassVar[Callable[..., Cell]] = Memoryless

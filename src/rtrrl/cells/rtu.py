@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl import checks
-from rtrrl.cells.base import Cell, Input, Recipe, State, Unit, lecun_normal
-from rtrrl.cells.retentions import Retention, UniformRing, bounded
-from rtrrl.cells.trigonometry import cos_sin
+from rtrrl.cells.base import Cell, CellConfig, Input, State, Unit, lecun_normal
+from rtrrl.cells.eigenvalues import EigenvalueInitializer, UniformRing, bounded
 from rtrrl.types import Key
+from rtrrl.utils import validation
+from rtrrl.utils.trigonometry import cos_sin
 
 GAIN = 3.0
 """Of an input that saturates: at birth, inputs of unit size reach into the bend of the tanh."""
@@ -36,35 +36,41 @@ class RTU(Cell):
     nu: Float[Array, "hidden"]
     theta_log: Float[Array, "hidden"]
     weight: Float[Array, "2 inputs hidden"]
-    inputs: int = eqx.field(static=True)
-    hidden: int = eqx.field(static=True)
-    pace: float = eqx.field(static=True)
+    input_size: int = eqx.field(static=True)
+    hidden_size: int = eqx.field(static=True)
+    eigenvalue_lr_scale: float = eqx.field(static=True)
 
     components: ClassVar[int] = 2
 
     def __init__(
         self,
-        inputs: int,
-        hidden: int,
+        input_size: int,
+        hidden_size: int,
         *,
         key: Key,
-        retention: Retention = UniformRing(),  # noqa: B008 (frozen)
+        eigenvalues: EigenvalueInitializer = UniformRing(),  # noqa: B008 (frozen)
         max_phase: float = 2 * math.pi,
-        pace: float = 1.0,
+        eigenvalue_lr_scale: float = 1.0,
     ):
-        checks.of_all_seeds(pace=pace)
-        checks.positive(pace=pace)
-        self.inputs, self.hidden, self.pace = inputs, hidden, pace
+        validation.require_static(eigenvalue_lr_scale=eigenvalue_lr_scale)
+        validation.positive(eigenvalue_lr_scale=eigenvalue_lr_scale)
+        self.input_size, self.hidden_size, self.eigenvalue_lr_scale = (
+            input_size,
+            hidden_size,
+            eigenvalue_lr_scale,
+        )
         key_nu, key_theta, key_weight = jax.random.split(key, 3)
-        self.nu = retention.nu(key_nu, hidden) / pace
-        self.theta_log = initial_theta_log(key_theta, hidden, max_phase) / pace
-        self.weight = lecun_normal(key_weight, (2, inputs, hidden), 2 * inputs)
+        self.nu = eigenvalues.nu(key_nu, hidden_size) / eigenvalue_lr_scale
+        self.theta_log = initial_theta_log(key_theta, hidden_size, max_phase) / eigenvalue_lr_scale
+        self.weight = lecun_normal(key_weight, (2, input_size, hidden_size), 2 * input_size)
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """Λ own + √(1 − r²) b x, on real pairs."""
         del h
-        r = jnp.exp(-jnp.exp(self.pace * self.nu))
-        return rotate(own, r, self.pace * self.theta_log) + jnp.sqrt(1 - r**2) * self.drive(x)
+        r = jnp.exp(-jnp.exp(self.eigenvalue_lr_scale * self.nu))
+        return rotate(own, r, self.eigenvalue_lr_scale * self.theta_log) + jnp.sqrt(
+            1 - r**2
+        ) * self.drive(x)
 
     def drive(self, x: Input) -> Unit:
         """What a unit hears of the input: B x."""
@@ -82,7 +88,11 @@ class RTU(Cell):
 
     def project(self) -> Self:
         """r ≤ 0.9999."""
-        return eqx.tree_at(lambda cell: cell.nu, self, bounded(self.pace * self.nu) / self.pace)
+        return eqx.tree_at(
+            lambda cell: cell.nu,
+            self,
+            bounded(self.eigenvalue_lr_scale * self.nu) / self.eigenvalue_lr_scale,
+        )
 
 
 class NonlinearRTU(RTU):
@@ -110,38 +120,40 @@ class SaturatingRTU(RTU):
 
     gain: float = eqx.field(static=True)
 
-    def __init__(self, inputs: int, hidden: int, *, key: Key, gain: float = GAIN, **settings: Any):
-        checks.of_all_seeds(gain=gain)
-        checks.positive(gain=gain)
+    def __init__(
+        self, input_size: int, hidden_size: int, *, key: Key, gain: float = GAIN, **settings: Any
+    ):
+        validation.require_static(gain=gain)
+        validation.positive(gain=gain)
         self.gain = gain
-        super().__init__(inputs, hidden, key=key, **settings)
+        super().__init__(input_size, hidden_size, key=key, **settings)
 
     def drive(self, x: Input) -> Unit:
         """tanh(g B x)."""
         return jnp.tanh(self.gain * super().drive(x))
 
 
-class RTURecipe(Recipe):
+class RTUConfig(CellConfig):
     """Settings of an RTU."""
 
     cell: ClassVar[Callable[..., Cell]] = RTU
-    retention: Retention = UniformRing()
+    eigenvalues: EigenvalueInitializer = UniformRing()
     max_phase: float = 2 * math.pi
-    pace: float = eqx.field(static=True, default=1.0)
+    eigenvalue_lr_scale: float = eqx.field(static=True, default=1.0)
     """c, how fast Λ moves beside the input weights."""
 
     def __check_init__(self) -> None:
-        checks.of_all_seeds(pace=self.pace)
-        checks.positive(max_phase=self.max_phase, pace=self.pace)
+        validation.require_static(eigenvalue_lr_scale=self.eigenvalue_lr_scale)
+        validation.positive(max_phase=self.max_phase, eigenvalue_lr_scale=self.eigenvalue_lr_scale)
 
 
-class NonlinearRTURecipe(RTURecipe):
+class NonlinearRTUConfig(RTUConfig):
     """Settings of a nonlinear RTU."""
 
     cell: ClassVar[Callable[..., Cell]] = NonlinearRTU
 
 
-class SaturatingRTURecipe(RTURecipe):
+class SaturatingRTUConfig(RTUConfig):
     """Settings of an RTU whose input saturates."""
 
     cell: ClassVar[Callable[..., Cell]] = SaturatingRTU
@@ -149,8 +161,8 @@ class SaturatingRTURecipe(RTURecipe):
     """g, how soon the input saturates."""
 
     def __check_init__(self) -> None:
-        checks.of_all_seeds(gain=self.gain)
-        checks.positive(gain=self.gain)
+        validation.require_static(gain=self.gain)
+        validation.positive(gain=self.gain)
 
 
 def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
@@ -159,7 +171,7 @@ def rotate(own: Unit, r: Float[Array, ""], theta_log: Float[Array, ""]) -> Unit:
     return r * jnp.stack([cos * own[0] - sin * own[1], sin * own[0] + cos * own[1]])
 
 
-def initial_theta_log(key: Key, hidden: int, max_phase: float) -> Float[Array, "hidden"]:
+def initial_theta_log(key: Key, hidden_size: int, max_phase: float) -> Float[Array, "hidden"]:
     """ϑ = log(max_phase · u)."""
-    checks.positive(max_phase=max_phase)
-    return jnp.log(max_phase * jax.random.uniform(key, (hidden,), minval=1e-6))
+    validation.positive(max_phase=max_phase)
+    return jnp.log(max_phase * jax.random.uniform(key, (hidden_size,), minval=1e-6))

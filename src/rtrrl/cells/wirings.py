@@ -16,17 +16,17 @@ class Wiring(eqx.Module):
     """A rule for drawing the mask."""
 
     @abc.abstractmethod
-    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+    def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
         """True where a weight exists. The bias, the last row, is always present."""
 
 
 class FullyConnected(Wiring):
     """Every weight exists."""
 
-    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+    def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
         """All true."""
         del key
-        return jnp.ones((inputs + hidden + 1, hidden), bool)
+        return jnp.ones((input_size + hidden_size + 1, hidden_size), bool)
 
 
 class SparseRandom(Wiring):
@@ -40,9 +40,9 @@ class SparseRandom(Wiring):
     def __check_init__(self) -> None:
         _check_density(self.density)
 
-    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+    def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
         """Independent draws."""
-        chance = jax.random.uniform(key, (hidden, inputs + hidden))
+        chance = jax.random.uniform(key, (hidden_size, input_size + hidden_size))
         rarest = chance == chance.min(axis=1, keepdims=True)
         return _with_bias((chance < self.density) | rarest)
 
@@ -50,11 +50,13 @@ class SparseRandom(Wiring):
 class Diagonal(Wiring):
     """Every unit reads the input and itself, no other unit: diagonal RTRL is exact."""
 
-    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+    def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
         """[1 | I | 1], transposed."""
         del key
         return _with_bias(
-            jnp.concatenate([jnp.ones((hidden, inputs), bool), jnp.eye(hidden, dtype=bool)], 1)
+            jnp.concatenate(
+                [jnp.ones((hidden_size, input_size), bool), jnp.eye(hidden_size, dtype=bool)], 1
+            )
         )
 
 
@@ -73,13 +75,13 @@ class NCP(Wiring):
     def __check_init__(self) -> None:
         _check_density(self.density)
 
-    def mask(self, inputs: int, hidden: int, key: Key) -> Mask:
+    def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
         """Random synapses inside the allowed blocks."""
-        inter, command = hidden // 2, hidden // 4
+        inter, command = hidden_size // 2, hidden_size // 4
         layer = jnp.searchsorted(
-            jnp.array([inter, inter + command]), jnp.arange(hidden), side="right"
+            jnp.array([inter, inter + command]), jnp.arange(hidden_size), side="right"
         )
-        sensory = jnp.broadcast_to((layer == 0)[:, None], (hidden, inputs))
+        sensory = jnp.broadcast_to((layer == 0)[:, None], (hidden_size, input_size))
         to, source = layer[:, None], layer[None, :]
         synapses = (to == source + 1) | ((to == 1) & (source == 1))
         allowed = jnp.concatenate([sensory, synapses], axis=1)

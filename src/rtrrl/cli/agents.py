@@ -6,8 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from rtrrl.agents.presets import PRESETS
 from rtrrl.cli.parsing import Parser, add_json, print_json
-from rtrrl.presets import PRESETS
 
 
 def run(args: Sequence[str]) -> int:

@@ -5,12 +5,12 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from rtrrl.cells import RECIPES
-from rtrrl.certificates import as_table, certify_all
-from rtrrl.cli.compilation import reuse_programs
+from rtrrl.cells import CELLS
 from rtrrl.cli.parsing import Parser, add_json, print_json
 from rtrrl.errors import UnknownNameError
 from rtrrl.gradients import RULES
+from rtrrl.gradients.certificates import as_table, certify_all
+from rtrrl.utils.compilation_cache import reuse_programs
 
 Named = TypeVar("Named")
 
@@ -19,7 +19,7 @@ def run(args: Sequence[str]) -> int:
     """Measures the cells and rules that were asked for, else all."""
     given = _parser().parse(args)
     reuse_programs()
-    cells = _chosen("cell", given.cell, RECIPES)
+    cells = _chosen("cell", given.cell, CELLS)
     rules = _chosen("rule", given.rule, RULES)
     rows = []
     with Console(stderr=True).status("measuring") as status:

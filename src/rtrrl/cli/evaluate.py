@@ -9,14 +9,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rtrrl import settings
-from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, print_json, whole
 from rtrrl.errors import NonFiniteError
-from rtrrl.evaluation import evaluate_all, showing_key
-from rtrrl.plans import Plan
-from rtrrl.training import load_agents
+from rtrrl.runs import serialization
+from rtrrl.runs.config import RunConfig
+from rtrrl.training.evaluation import evaluate_all, showing_key
+from rtrrl.training.train import load_agents
 from rtrrl.types import PyTree
+from rtrrl.utils.compilation_cache import reuse_programs
 
 
 def run(args: Sequence[str]) -> int:
@@ -29,7 +29,7 @@ def run(args: Sequence[str]) -> int:
         raise NonFiniteError(f"{plan.environment.name} gave NaN or infinity as reward")
     result = {
         "task": plan.environment.name,
-        "agent": settings.label(plan.agent, plan.environment),
+        "agent": serialization.label(plan.agent, plan.environment),
         "step": step,
         "seeds": list(plan.seeds),
         "episodes": given.episodes,
@@ -70,7 +70,7 @@ def _parser() -> Parser:
 
 
 def _returns(
-    plan: Plan, states: PyTree, seed: int, episodes: int, greedy: bool
+    plan: RunConfig, states: PyTree, seed: int, episodes: int, greedy: bool
 ) -> Float[np.ndarray, "seeds episodes"]:
     keys = jnp.broadcast_to(showing_key(seed), (len(plan.seeds),))
     returns = evaluate_all(plan.agent, states, plan.environment, keys, episodes, greedy)

@@ -13,13 +13,13 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from rtrrl.agents import Agent
+from rtrrl.agents.parts import PARTS, chosen
 from rtrrl.errors import RtrrlError, UnknownNameError
-from rtrrl.parts import PARTS, chosen
 
 Module = TypeVar("Module", bound=eqx.Module)
 
 
-OF_THE_TASK = ("task", "observations", "actions")
+OF_THE_TASK = ("task", "observation_size", "num_actions")
 """Fields of an agent and its policy that follow from the task and are no settings."""
 
 
@@ -33,8 +33,8 @@ def split(args: Sequence[str]) -> tuple[list[str], list[str]]:
 
     Parted before anything is parsed, so that no value can pass for the task.
 
-    >>> split(["TMaze-3", "--agent.cell.hidden", "8", "--steps", "9", "--agent.discount=0.9"])
-    (['TMaze-3', '--steps', '9'], ['--agent.cell.hidden', '8', '--agent.discount=0.9'])
+    >>> split(["TMaze-3", "--agent.cell.hidden-size", "8", "--steps", "9", "--agent.gamma=0.9"])
+    (['TMaze-3', '--steps', '9'], ['--agent.cell.hidden-size', '8', '--agent.gamma=0.9'])
     """
     plain, nested, rest = [], [], list(args)
     while rest:
@@ -73,7 +73,7 @@ def help_for(agent: eqx.Module) -> str:
 
 
 def option_names(module: eqx.Module, prefix: str = "--agent") -> list[str]:
-    """`--agent.discount` and so on: every setting that an agent like this has."""
+    """`--agent.gamma` and so on: every setting that an agent like this has."""
     names = []
     for field in dataclasses.fields(module):
         name, value = f"{prefix}.{field.name.replace('_', '-')}", getattr(module, field.name)

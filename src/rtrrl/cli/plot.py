@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rtrrl.cli.parsing import Parser, add_json, print_json
 from rtrrl.errors import RtrrlError
-from rtrrl.plots import learning_curve, update_variance
-from rtrrl.results import CURVE, VARIANCE
-from rtrrl.runs import load_run
+from rtrrl.runs.run import CURVE, VARIANCE
+from rtrrl.runs.storage import load_run
+from rtrrl.viz.curves import learning_curve, update_variance
 
 
 def run(args: Sequence[str]) -> int:

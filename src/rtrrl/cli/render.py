@@ -10,18 +10,18 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from rtrrl import settings
-from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, print_json, whole
 from rtrrl.environments import Environment, HostEnvironment
 from rtrrl.errors import NonFiniteError, RtrrlError
-from rtrrl.evaluation import showing_key
-from rtrrl.films import Film, Title, check_writable, write
-from rtrrl.pictures import Episode, Picture, picture_of
-from rtrrl.plans import Plan
-from rtrrl.recordings import host_picture, record, record_host
-from rtrrl.training import load_agents
+from rtrrl.runs import serialization
+from rtrrl.runs.config import RunConfig
+from rtrrl.training.evaluation import showing_key
+from rtrrl.training.train import load_agents
 from rtrrl.types import PyTree
+from rtrrl.utils.compilation_cache import reuse_programs
+from rtrrl.viz.films import Film, Title, check_writable, write
+from rtrrl.viz.recording import host_picture, record, record_host
+from rtrrl.viz.scenes import Episode, Picture, picture_of
 
 FASTEST, SLOWEST = 25, 2
 """Frames a second, of a long film and of one of a few steps."""
@@ -42,7 +42,7 @@ def run(args: Sequence[str]) -> int:
             "order of its seeds"
         )
     episode, picture, why = _episode(plan, states, given)
-    label = settings.label(plan.agent, plan.environment)
+    label = serialization.label(plan.agent, plan.environment)
     seed = plan.seeds[given.agent]
     title = Title(plan.environment.name, f"{label} · seed {seed} · after {step:,} steps")
     fps = given.fps or int(np.clip((episode.steps + 1) // LEAST_SECONDS, SLOWEST, FASTEST))
@@ -118,7 +118,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _episode(plan: Plan, states: PyTree, given: Namespace) -> tuple[Episode, Picture, str]:
+def _episode(plan: RunConfig, states: PyTree, given: Namespace) -> tuple[Episode, Picture, str]:
     """What happened, how to draw it, and why that is bars if no better picture could be had."""
     agent, state = jax.tree.map(
         lambda leaf: leaf[given.agent] if eqx.is_array(leaf) else leaf, (plan.agent, states)

@@ -61,7 +61,7 @@ def _show(rows: list[dict]) -> None:
         if row["needs"] is None:
             name.append(f"   {row['observation']} → {row['action']}", style="not bold dim")
         console.print(name)
-        hidden = "" if row["hidden"] == "nothing" else f"hidden: {row['hidden']}; "
+        hidden = "" if row["hidden_size"] == "nothing" else f"hidden: {row['hidden']}; "
         for text, style in (
             (row["description"], ""),
             (hidden + row["ends"], "dim"),

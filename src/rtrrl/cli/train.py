@@ -16,18 +16,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rtrrl import runs, training
 from rtrrl.agents import Agent
+from rtrrl.agents.monitoring import is_monitored, monitored, unmonitored
+from rtrrl.agents.presets import preset
 from rtrrl.cli import options
-from rtrrl.cli.compilation import reuse_programs
 from rtrrl.cli.parsing import Parser, add_json, whole
-from rtrrl.environments import World, make
+from rtrrl.environments import AbstractEnvironment, make
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
-from rtrrl.monitoring import is_monitored, monitored, unmonitored
-from rtrrl.plans import Plan
-from rtrrl.policies import Categorical, Factored, Gaussian
-from rtrrl.presets import preset
-from rtrrl.results import Run, Stop
+from rtrrl.learning.policies import Categorical, Factored, Gaussian
+from rtrrl.runs import storage
+from rtrrl.runs.config import RunConfig
+from rtrrl.runs.run import Run, StopReason
+from rtrrl.training.train import resume, train
+from rtrrl.utils.compilation_cache import reuse_programs
 
 SEEDS = 5
 EXAMPLE = "MemoryChain-32"
@@ -57,7 +58,7 @@ def run(args: Sequence[str]) -> int:
     return _watched(
         out,
         given.json,
-        lambda: training.train(
+        lambda: train(
             agent,
             environment=environment,
             out=out,
@@ -93,7 +94,7 @@ def _parser() -> Parser:
         ("evaluations", 1, "how often agents are evaluated, evenly (default: 50)"),
         ("episodes", 1, "episodes an evaluation (default: 10)"),
         ("patience", 1, "stop after as many evaluations without a new best (default: never)"),
-        ("envs", 1, "copies of the world each agent lives in at once (default: 1)"),
+        ("num-envs", 1, "copies of the world each agent lives in at once (default: 1)"),
         ("workers", 1, "threads (default: one a core); on the host, 2 for a process a seed"),
     ):
         length.add_argument(f"--{name}", metavar="N", type=whole(least), help=text)
@@ -125,14 +126,16 @@ def _help(parser: Parser, plain: list[str]) -> int:
     return 0
 
 
-def _asked(given: argparse.Namespace, base: dict[str, Any]) -> tuple[Agent, World, dict[str, Any]]:
+def _asked(
+    given: argparse.Namespace, base: dict[str, Any]
+) -> tuple[Agent, AbstractEnvironment, dict[str, Any]]:
     """The agent less its single settings, the environment, and the other arguments of `train`.
 
     What is not `given` is as in `base`, the config of a former run, if there is one.
     """
     environment = make(given.task or base["task"])
     if base and given.agent is None:
-        agent = _moved(Plan.of(base, environment).agent, environment)
+        agent = _moved(RunConfig.of(base, environment).agent, environment)
     else:
         agent = preset(given.agent or "default", environment)
     if given.variance is None:
@@ -142,8 +145,8 @@ def _asked(given: argparse.Namespace, base: dict[str, Any]) -> tuple[Agent, Worl
         for name in ("steps", "evaluations", "episodes", "greedy", "patience", "workers")
         if name in base or getattr(given, name) is not None
     }
-    if (streams := base.get("streams") if given.envs is None else given.envs) is not None:
-        plan["streams"] = streams
+    if (num_envs := base.get("num_envs") if given.num_envs is None else given.num_envs) is not None:
+        plan["num_envs"] = num_envs
     known = base.get("seeds", range(SEEDS))
     first = known[0] if given.seed is None else given.seed
     count = len(known) if given.seeds is None else given.seeds
@@ -153,7 +156,7 @@ def _asked(given: argparse.Namespace, base: dict[str, Any]) -> tuple[Agent, Worl
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    path = path / runs.CONFIG if path.is_dir() else path
+    path = path / storage.CONFIG if path.is_dir() else path
     try:
         config = json.loads(path.read_bytes())
     except ValueError as error:
@@ -164,15 +167,15 @@ def _read_config(path: Path) -> dict[str, Any]:
     raise RunFolderError(f"{path} is no config of a run: it lacks its task, settings or seeds")
 
 
-def _moved(agent: Agent, environment: World) -> Agent:
+def _moved(agent: Agent, environment: AbstractEnvironment) -> Agent:
     """The same settings for another task."""
     there = preset("paper", environment)
-    fields = {name: getattr(there, name) for name in ("task", "observations", "policy")}
+    fields = {name: getattr(there, name) for name in ("task", "observation_size", "policy")}
     match getattr(agent, "policy", None), fields["policy"]:
         case Gaussian() as own, Gaussian(low=low, high=high):
             fields["policy"] = dataclasses.replace(own, low=low, high=high)
-        case Categorical() as own, Categorical(actions=actions):
-            fields["policy"] = dataclasses.replace(own, actions=actions)
+        case Categorical() as own, Categorical(num_actions=n):
+            fields["policy"] = dataclasses.replace(own, num_actions=n)
         case Factored() as own, Factored(sizes=sizes):
             fields["policy"] = dataclasses.replace(own, sizes=sizes)
         case own, policy if own is not None and own == own.exploring():
@@ -217,9 +220,9 @@ def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
             f"--resume goes on with a run as it was begun: it cannot be combined with "
             f"{', '.join(others)}; to begin another one from its settings, use --config {folder}"
         )
-    if given.task is not None and given.task != (task := runs.load_run(folder).config["task"]):
+    if given.task is not None and given.task != (task := storage.load_run(folder).config["task"]):
         raise RtrrlError(f"{folder} is a run of {task}, not of {given.task}: leave the task out")
-    return _watched(folder, given.json, lambda: training.resume(folder, progress=True))
+    return _watched(folder, given.json, lambda: resume(folder, progress=True))
 
 
 def _watched(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
@@ -228,15 +231,15 @@ def _watched(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
     try:
         run = train()
     except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
-        kept = (folder / runs.CHECKPOINT).exists()
+        kept = (folder / storage.CHECKPOINT).exists()
         raise KeyboardInterrupt(f"interrupted; {go_on}" if kept else "interrupted") from None
     except NonFiniteError as error:
         raise NonFiniteError(f"{error} (the run is kept in {folder})") from error
     if as_json:
-        print((folder / runs.RESULT).read_text(), end="")
+        print((folder / storage.RESULT).read_text(), end="")
     else:
         _show(run, folder)
-    if run.stopped_by is Stop.INTERRUPT:
+    if run.stopped_by is StopReason.INTERRUPT:
         print(f"interrupted at step {run.steps:,}; {go_on}", file=sys.stderr)
         return 130
     return 0
@@ -255,7 +258,7 @@ def _show(run: Run, folder: Path) -> None:
         table.add_section()
         table.add_row("median", _score(np.median(run.best)), _score(np.median(run.final)))
     console.print(table)
-    stopped = "" if run.stopped_by is Stop.BUDGET else f", stopped by {run.stopped_by}"
+    stopped = "" if run.stopped_by is StopReason.BUDGET else f", stopped by {run.stopped_by}"
     console.print(
         f"{run.steps:,} steps a seed, {run.steps_per_second:,.0f} steps a second{stopped}",
         highlight=False,
@@ -263,9 +266,9 @@ def _show(run: Run, folder: Path) -> None:
     # plain print: a path is never wrapped
     print(f"run    {folder}")
     if run.metrics:
-        print(f"curve  {folder / runs.CURVE}")
+        print(f"curve  {folder / storage.CURVE}")
     if run.monitored:
-        print(f"noise  {folder / runs.VARIANCE}")
+        print(f"noise  {folder / storage.VARIANCE}")
 
 
 def _score(value: float | np.floating) -> str:

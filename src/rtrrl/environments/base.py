@@ -10,7 +10,7 @@ from rtrrl.environments.spaces import Space
 from rtrrl.types import Key, TimeStep
 
 
-class World(eqx.Module):
+class AbstractEnvironment(eqx.Module):
     """Something to be lived in: what is seen, and what can be done."""
 
     @property
@@ -29,7 +29,7 @@ class World(eqx.Module):
         """What can be done."""
 
 
-class Environment(World):
+class Environment(AbstractEnvironment):
     """A partially observable world as two pure functions of its state.
 
     `step` never resets: at the end of an episode it returns the real final observation with

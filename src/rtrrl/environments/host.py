@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from rtrrl.environments.base import World
+from rtrrl.environments.base import AbstractEnvironment
 
 
-class Answers(NamedTuple):
+class VectorTimeStep(NamedTuple):
     """What several worlds answer to one action each; see `types.TimeStep`."""
 
     observation: Float[np.ndarray, "copies observed"]
@@ -19,7 +19,7 @@ class Answers(NamedTuple):
     last: Bool[np.ndarray, " copies"]
 
 
-class LiveWorlds(abc.ABC):
+class VectorEnvironment(abc.ABC):
     """Copies of a world side by side, as they are now.
 
     A world that has answered `last` is reset before it is stepped again. Given the same seed and
@@ -33,7 +33,7 @@ class LiveWorlds(abc.ABC):
         """New episodes in the worlds `which`; the other rows of the answer mean nothing."""
 
     @abc.abstractmethod
-    def step(self, actions: Shaped[np.ndarray, "copies ..."]) -> Answers:
+    def step(self, actions: Shaped[np.ndarray, "copies ..."]) -> VectorTimeStep:
         """One step of every world, with the real final observation at an end."""
 
     @abc.abstractmethod
@@ -45,11 +45,13 @@ class LiveWorlds(abc.ABC):
         """Lets go of processes and windows."""
 
 
-class HostEnvironment(World):
+class HostEnvironment(AbstractEnvironment):
     """A recipe for worlds that Python steps."""
 
     @abc.abstractmethod
-    def open(self, copies: int, processes: bool = False, pictures: bool = False) -> LiveWorlds:
+    def open(
+        self, copies: int, processes: bool = False, pictures: bool = False
+    ) -> VectorEnvironment:
         """Live copies, each in a process of its own if asked; with `pictures` they can be drawn."""
 
 

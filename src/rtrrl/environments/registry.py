@@ -2,10 +2,27 @@
 
 import re
 
-from rtrrl.environments.base import Environment, World
-from rtrrl.environments.catalogue import FAMILIES, TASKS, Task, TaskInfo
+from rtrrl.environments.base import AbstractEnvironment, Environment
+from rtrrl.environments.brax import tasks as brax
+from rtrrl.environments.catalogue import Family, Task, TaskInfo
+from rtrrl.environments.gymnasium import tasks as gymnasium
+from rtrrl.environments.gymnax import tasks as gymnax
+from rtrrl.environments.memory import tasks as memory
+from rtrrl.environments.neurogym import tasks as neurogym
+from rtrrl.environments.popgym import tasks as popgym
 from rtrrl.environments.wrappers import Named
 from rtrrl.errors import RtrrlError, UnknownNameError
+
+TASKS: tuple[Task, ...] = (
+    *gymnax.TASKS,
+    *memory.TASKS,
+    *popgym.TASKS,
+    *brax.TASKS,
+    *gymnasium.TASKS,
+    *neurogym.TASKS,
+)
+
+FAMILIES: tuple[Family, ...] = (*brax.FAMILIES, *gymnasium.FAMILIES, *neurogym.FAMILIES)
 
 
 def tasks() -> list[TaskInfo]:
@@ -19,7 +36,7 @@ def tasks() -> list[TaskInfo]:
     return sorted(infos, key=lambda info: backends.index(info.backend))
 
 
-def make(name: str) -> World:
+def make(name: str) -> AbstractEnvironment:
     """The world called `name`: it shows a float32 vector and takes integers or a vector.
 
     It is an `Environment`, which is compiled, or a `HostEnvironment`, which Python steps.
@@ -49,7 +66,7 @@ def make(name: str) -> World:
     raise RtrrlError(f"no task '{name}': " + "; ".join(map(_expected, numbered)))
 
 
-def _named(world: World, name: str) -> World:
+def _named(world: AbstractEnvironment, name: str) -> AbstractEnvironment:
     return Named(world, name) if isinstance(world, Environment) else world
 
 

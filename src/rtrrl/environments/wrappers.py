@@ -102,7 +102,7 @@ class Masked(Wrapper):
         return jnp.stack([observation[i] for i in self.keep])
 
 
-class Timed(eqx.Module):
+class TimeLimitState(eqx.Module):
     """The inner world's state and the steps taken since its episode began."""
 
     inner: Any
@@ -122,16 +122,18 @@ class TimeLimit(Wrapper):
         if self.steps < 1:
             raise RtrrlError(f"a time limit is at least 1 step, not {self.steps}")
 
-    def reset(self, key: Key) -> tuple[Timed, Shaped[Array, "..."]]:
+    def reset(self, key: Key) -> tuple[TimeLimitState, Shaped[Array, "..."]]:
         """The state and first observation of a new episode."""
         state, observation = self.env.reset(key)
-        return Timed(state, jnp.zeros((), jnp.int32)), observation
+        return TimeLimitState(state, jnp.zeros((), jnp.int32)), observation
 
-    def step(self, key: Key, state: Timed, action: Shaped[Array, "..."]) -> tuple[Timed, TimeStep]:
+    def step(
+        self, key: Key, state: TimeLimitState, action: Shaped[Array, "..."]
+    ) -> tuple[TimeLimitState, TimeStep]:
         """One step, the last one if time is up."""
         inner, timestep = self.env.step(key, state.inner, action)
         time = state.time + 1
-        return Timed(inner, time), TimeStep(
+        return TimeLimitState(inner, time), TimeStep(
             timestep.observation,
             timestep.reward,
             timestep.discount,

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rtrrl.experiments.suite import COLUMNS, Entry, row
-from rtrrl.plots import learning_curve
-from rtrrl.results import Run
+from rtrrl.runs.run import Run
+from rtrrl.viz.curves import learning_curve
 
 FOLDER = Path("runs/demo")
 FIGURE = FOLDER / "learning_curves.png"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rtrrl.checkpoints import write_atomic
 from rtrrl.experiments import demo, systems
 from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row, shown
-from rtrrl.plots import learning_curve
-from rtrrl.results import Run
+from rtrrl.runs.run import Run
+from rtrrl.utils.files import write_atomic
+from rtrrl.viz.curves import learning_curve
 
 FOLDER = Path("runs/learning")
 PAGE = Path("docs/results.md")

@@ -21,7 +21,7 @@ class Lever:
 
 
 def _traces(decay: float) -> dict[str, float]:
-    return {f"trace_decay_{group}": decay for group in ("actor", "critic", "recurrent")}
+    return {f"lambda_{group}": decay for group in ("actor", "critic", "recurrent")}
 
 
 REFERENCE = Lever("default", "what the levers below are pulled on")
@@ -30,18 +30,18 @@ LEVERS = (
     Lever("λ = 0.8", "less noise of old actions", changes=_traces(0.8)),
     Lever("λ = 0.9", "less noise of old actions", changes=_traces(0.9)),
     Lever("λ = 1", "no bias by values that are wrong", changes=_traces(1.0)),
-    Lever("λ of the recurrence 0.9", "shorter there alone", changes={"trace_decay_recurrent": 0.9}),
+    Lever("λ of the recurrence 0.9", "shorter there alone", changes={"lambda_recurrent": 0.9}),
     Lever(
         "λ of the readouts 0.9",
         "shorter there alone",
-        changes={"trace_decay_actor": 0.9, "trace_decay_critic": 0.9},
+        changes={"lambda_actor": 0.9, "lambda_critic": 0.9},
     ),
     Lever(
         "average reward, γ = 1",
         "no horizon",
-        changes={"discount": 1.0, "average_reward_rate": 1e-3},
+        changes={"gamma": 1.0, "average_reward_rate": 1e-3},
     ),
-    Lever("γ = 0.995", "a longer horizon", changes={"discount": 0.995}),
+    Lever("γ = 0.995", "a longer horizon", changes={"gamma": 0.995}),
     Lever(
         "recurrence as fast as the actor",
         "features that change under the readouts",
@@ -49,7 +49,7 @@ LEVERS = (
     ),
     Lever("recurrence at 0.1", "a calmer ground", changes={"optimizer.recurrent_multiple": 0.1}),
     Lever("recurrence at 0.03", "calmer still", changes={"optimizer.recurrent_multiple": 0.03}),
-    Lever("Λ as fast as B", "memories that turn round", changes={"cell.pace": 1.0}),
+    Lever("Λ as fast as B", "memories that turn round", changes={"cell.eigenvalue_lr_scale": 1.0}),
     Lever("recurrence frozen", "a reservoir", parts={"rule": "frozen"}),
     Lever(
         "critic as fast as the actor",
@@ -77,7 +77,7 @@ LEVERS = (
     Lever("rewards as they come", "one scale less", parts={"rewards": "raw"}),
     Lever("observations as they come", "one scale less", parts={"observations": "raw"}),
     Lever("observations normalised", "inputs of one size", parts={"observations": "normalized"}),
-    Lever("nothing sought", "no reward for what is new", parts={"intrinsic": "none"}),
+    Lever("nothing sought", "no reward for what is new", parts={"bonus": "none"}),
     Lever("white noise", "each action by itself", parts={"noise": "white"}, continuous=True),
     Lever("σ of the state", "a width for each", parts={"spread": "state"}, continuous=True),
     Lever("mean with gain 1", "as usual", changes={"policy.gain": 1.0}, continuous=True),
@@ -86,12 +86,12 @@ LEVERS = (
     Lever(
         "input that saturates",
         "inputs that silence one another",
-        changes={"cell.pace": 0.03},
-        parts={"cell": "saturating-rtu", "retention": "log-uniform"},
+        changes={"cell.eigenvalue_lr_scale": 0.03},
+        parts={"cell": "saturating-rtu", "eigenvalues": "log-uniform"},
     ),
-    Lever("usual ring of retentions", "as in the literature", parts={"retention": "ring"}),
-    Lever("stronger entropy bonus", "1e-2 for 1e-5", changes={"entropy_rate": 1e-2}),
-    Lever("64 units", "more features", changes={"cell.hidden": 64}),
+    Lever("usual ring of retentions", "as in the literature", parts={"eigenvalues": "ring"}),
+    Lever("stronger entropy bonus", "1e-2 for 1e-5", changes={"entropy_coefficient": 1e-2}),
+    Lever("64 units", "more features", changes={"cell.hidden_size": 64}),
 )
 """Each is the default but for one thing."""
 

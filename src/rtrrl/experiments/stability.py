@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rtrrl.checkpoints import write_atomic
 from rtrrl.errors import NonFiniteError
 from rtrrl.experiments.levers import ATTEMPTS, LEVERS, PAPER_LEVERS, REFERENCE, STABLE, Lever
 from rtrrl.experiments.stability_tables import (
@@ -29,7 +28,8 @@ from rtrrl.experiments.stability_tables import (
 )
 from rtrrl.experiments.suite import Entry
 from rtrrl.experiments.targets import ATTEMPTED, TARGETS, TRIALS, Target
-from rtrrl.plots import forest, learning_curve
+from rtrrl.utils.files import write_atomic
+from rtrrl.viz.curves import forest, learning_curve
 
 FOLDER = Path("runs/stability")
 PAGE = Path("docs/stability.md")

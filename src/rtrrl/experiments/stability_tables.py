@@ -10,7 +10,7 @@ from rtrrl.experiments.levers import ATTEMPTS, LEVERS, PAPER_LEVERS, REFERENCE, 
 from rtrrl.experiments.statistics import mean_interval, share_interval
 from rtrrl.experiments.suite import markdown, shown
 from rtrrl.experiments.targets import ATTEMPTED, TARGETS, TRIALS, Target
-from rtrrl.results import Run, Stop
+from rtrrl.runs.run import Run, StopReason
 
 NOT_RUN = "–"
 KEPT = 0.8
@@ -64,7 +64,7 @@ def collapse_table(done: Done) -> str:
 
 def diverged(run: Run) -> bool:
     """Whether it broke off: what it scored before that is no result."""
-    return run.stopped_by is Stop.ERROR
+    return run.stopped_by is StopReason.ERROR
 
 
 def unscored(run: Run | None) -> str:

@@ -8,13 +8,13 @@ from typing import TypeVar
 import equinox as eqx
 import numpy as np
 
-from rtrrl import runs, settings
 from rtrrl.agents import Agent
-from rtrrl.monitoring import monitored
-from rtrrl.parts import chosen
-from rtrrl.presets import preset
-from rtrrl.results import Run, Stop
-from rtrrl.training import resume, train
+from rtrrl.agents.monitoring import monitored
+from rtrrl.agents.parts import chosen
+from rtrrl.agents.presets import preset
+from rtrrl.runs import serialization, storage
+from rtrrl.runs.run import Run, StopReason
+from rtrrl.training.train import resume, train
 
 Module = TypeVar("Module", bound=eqx.Module)
 
@@ -36,7 +36,7 @@ class Entry:
     """Settings that differ from the named agent's, by dotted path."""
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Parts that differ from the named agent's, by their flag and name on the command line."""
-    streams: int = 1
+    num_envs: int = 1
     variance: bool = False
     """Whether the variance of the updates is recorded."""
 
@@ -53,9 +53,9 @@ class Entry:
             for name in ("evaluations", "episodes")
             if getattr(self, name) != getattr(Entry, name)
         ]
-        streams = [f"--envs {self.streams}"] if self.streams > 1 else []
+        num_envs = [f"--num-envs {self.num_envs}"] if self.num_envs > 1 else []
         variance = ["--variance"] if self.variance else []
-        return " ".join([plain, *measured, *streams, *variance, *parts, *flags])
+        return " ".join([plain, *measured, *num_envs, *variance, *parts, *flags])
 
     def build(self) -> Agent:
         """The agent."""
@@ -68,7 +68,7 @@ class Entry:
         """Where its run lives."""
         changes = [f"{path}-{value}" for path, value in self.changes.items()]
         changes += [f"{flag}-{name}" for flag, name in self.parts.items()]
-        changes += [f"envs-{self.streams}"] if self.streams > 1 else []
+        changes += [f"envs-{self.num_envs}"] if self.num_envs > 1 else []
         changes += ["variance"] if self.variance else []
         return root / "-".join([self.task.replace("/", "-"), self.agent, *changes])
 
@@ -85,15 +85,15 @@ class Entry:
                 seeds=self.seeds,
                 evaluations=self.evaluations,
                 episodes=self.episodes,
-                streams=self.streams,
+                num_envs=self.num_envs,
                 out=folder,
                 overwrite=True,
                 progress=progress,
             )
-        elif not runs.load_run(folder).finished:
+        elif not storage.load_run(folder).finished:
             resume(folder, progress=progress)
-        run = runs.load_run(folder)
-        if run.stopped_by is Stop.INTERRUPT:
+        run = storage.load_run(folder)
+        if run.stopped_by is StopReason.INTERRUPT:
             raise KeyboardInterrupt(f"{folder} is kept and goes on when this is started again")
         return run
 
@@ -102,21 +102,21 @@ class Entry:
         folder = self.folder(root)
         if not self._fits(folder, self.build()):
             return None
-        run = runs.load_run(folder)
-        return run if run.finished or run.stopped_by is Stop.ERROR else None
+        run = storage.load_run(folder)
+        return run if run.finished or run.stopped_by is StopReason.ERROR else None
 
     def _fits(self, folder: Path, agent: Agent) -> bool:
         """Whether what lies in `folder` is a run of this very entry."""
-        if not (folder / runs.CHECKPOINT).exists():
+        if not (folder / storage.CHECKPOINT).exists():
             return False
-        config = {"streams": 1} | runs.load_run(folder).config  # older runs do not say
+        config = {"num_envs": 1} | storage.load_run(folder).config  # older runs do not say
         wanted = {
             "steps": self.steps,
             "seeds": list(self.seeds),
             "evaluations": self.evaluations,
             "episodes": self.episodes,
-            "streams": self.streams,
-            "settings": settings.to_dict(agent),
+            "num_envs": self.num_envs,
+            "settings": serialization.to_dict(agent),
         }
         return {name: config.get(name) for name in wanted} == wanted
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row
-from rtrrl.results import Run
+from rtrrl.runs.run import Run
 
 SEEDS = range(5)
 PPO = [

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from rtrrl.checkpoints import write_atomic
 from rtrrl.experiments.suite import Entry, markdown, shown
-from rtrrl.plots import update_variance
-from rtrrl.results import Run
+from rtrrl.runs.run import Run
+from rtrrl.utils.files import write_atomic
+from rtrrl.viz.curves import update_variance
 
 FOLDER = Path("runs/variance")
 PAGE = Path("docs/variance.md")
 FIGURE = Path("docs/figures/variance.png")
 
 TASKS = ("MemoryChain-16", "CartPole-pos")
-STREAMS = (1, 16, 256)
+ENVS_AXIS = (1, 16, 256)
 STEPS, SEEDS, EVALUATIONS = 8_000, range(4), 20
 MOMENTS = (10, 50, 100)
 """Percent of the training at which the table looks."""
@@ -41,8 +41,8 @@ Done = Sequence[tuple[Entry, Run]]
 def entries(task: str) -> list[Entry]:
     """The default agent in one copy of the task's world and in many: as many updates each."""
     return [
-        Entry(task, "default", STEPS, SEEDS, evaluations=EVALUATIONS, streams=n, variance=True)
-        for n in STREAMS
+        Entry(task, "default", STEPS, SEEDS, evaluations=EVALUATIONS, num_envs=n, variance=True)
+        for n in ENVS_AXIS
     ]
 
 
@@ -99,20 +99,20 @@ after the optimizer. *Return* is that of the frozen agent. All are medians over 
 
 def _section(done: Done) -> str:
     """What the last row comes to in a sentence, and the table."""
-    runs = {entry.streams: run for entry, run in done}
+    runs = {entry.num_envs: run for entry, run in done}
     alone = {name: _at_moments(runs[1], name) for name in ("gradient_variance", "update_norm")}
     rows, ends = [], []
-    for streams, run in runs.items():
+    for num_envs, run in runs.items():
         returns = _at_moments(run, "evaluation")
         columns = {name: _at_moments(run, name) for name in alone}
         ratios = {name: columns[name] / alone[name] for name in alone}
         for i, moment in enumerate(MOMENTS):
-            cells = [str(streams), f"{moment} %", shown(returns[i])]
+            cells = [str(num_envs), f"{moment} %", shown(returns[i])]
             cells += [f"{columns['gradient_variance'][i]:.3g}"]
             cells += [f"{ratios['gradient_variance'][i]:.2g}", f"{1 / streams:.2g}"]
             cells += [f"{columns['update_norm'][i]:.2g}", f"{ratios['update_norm'][i]:.2g}"]
             rows.append(cells)
-        if streams > 1:
+        if num_envs > 1:
             times = 1 / ratios["gradient_variance"]
             ends.append(f"{_span(times)} times that of {streams} streams")
     said = f"One stream's gradient variance is {' and '.join(ends)} at these moments."

@@ -60,7 +60,7 @@ class SnAp1(LocalRule):
 
     def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
         """∂h'ᵢ/∂hᵢ whole."""
-        own = jnp.arange(cell.hidden)
+        own = jnp.arange(cell.hidden_size)
         communicated = communication_jacobian(cell, h, x)[:, own, :, own]
         return unit.leak + jnp.moveaxis(communicated, 0, -1)
 

@@ -19,13 +19,13 @@ class RTRL(GradientRule):
         """Zeros."""
         del key
         return jax.tree.map(
-            lambda leaf: jnp.zeros((cell.components, cell.hidden, *leaf.shape), leaf.dtype),
+            lambda leaf: jnp.zeros((cell.components, cell.hidden_size, *leaf.shape), leaf.dtype),
             recurrent_parameters(cell),
         )
 
     def step(self, cell: Cell, influence: PyTree, h: State, x: Input) -> tuple[State, PyTree]:
         """One product with the state's Jacobian per micro-step."""
-        own = jnp.arange(cell.hidden)
+        own = jnp.arange(cell.hidden_size)
 
         def micro_step(_, carry):
             h, influence = carry

@@ -36,8 +36,8 @@ class TBPTT(GradientRule):
     def init(self, cell: Cell, key: Key | None = None) -> Window:
         """An empty window."""
         del key
-        h = jnp.zeros((self.window, cell.components, cell.hidden))
-        return Window(h, jnp.zeros((self.window, cell.inputs)), jnp.zeros((), jnp.int32))
+        h = jnp.zeros((self.window, cell.components, cell.hidden_size))
+        return Window(h, jnp.zeros((self.window, cell.input_size)), jnp.zeros((), jnp.int32))
 
     def step(self, cell: Cell, influence: Window, h: State, x: Input) -> tuple[State, Window]:
         """Steps the cell and remembers what it read."""

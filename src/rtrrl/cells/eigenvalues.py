@@ -1,0 +1,75 @@
+"""How long the units of a linear recurrence remember at first, and the bound on it for life."""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rtrrl.types import Key
+
+Nu = Float[Array, "hidden"]
+
+MAX_MODULUS = 0.9999
+"""Adam alone drives |Λ| past 1 and the state overflows; this is a memory of 10,000 steps."""
+
+
+class EigenvalueInitializer(eqx.Module):
+    """A distribution of initial retentions |Λ| = exp(−e^ν)."""
+
+    @abc.abstractmethod
+    def nu(self, key: Key, hidden_size: int) -> Nu:
+        """ν of every unit."""
+
+
+class UniformRing(EigenvalueInitializer):
+    """|Λ|² uniform in [r_min², r_max²] (Orvieto et al. 2023). Half the units forget in 3 steps.
+
+    **Raises** `ValueError` where 0 ≤ r_min < r_max ≤ 1 does not hold.
+    """
+
+    r_min: float = 0.0
+    r_max: float = 1.0
+
+    def __check_init__(self) -> None:
+        ends = (self.r_min, self.r_max)
+        if all(isinstance(r, int | float) for r in ends) and not 0 <= self.r_min < self.r_max <= 1:
+            raise ValueError(f"r_min, r_max are {ends}: they must obey 0 ≤ r_min < r_max ≤ 1")
+
+    def nu(self, key: Key, hidden_size: int) -> Nu:
+        """ν = log(−½ log(u (r_max² − r_min²) + r_min²)), within the bound."""
+        u = jax.random.uniform(key, (hidden_size,), minval=1e-6)
+        squared = u * (self.r_max**2 - self.r_min**2) + self.r_min**2
+        return bounded(jnp.log(-0.5 * jnp.log(squared)))
+
+
+class LogUniformTimescales(EigenvalueInitializer):
+    """Time constants −1/log|Λ| log-uniform from `shortest` to `longest` steps.
+
+    Every order of magnitude gets as many units, so that some remember for as long as is needed.
+
+    **Raises** `ValueError` where 0 < shortest ≤ longest < ∞ does not hold.
+    """
+
+    shortest: float = 1.0
+    longest: float = 1000.0
+
+    def __check_init__(self) -> None:
+        ends = (self.shortest, self.longest)
+        plain = all(isinstance(time, int | float) for time in ends)
+        if plain and not 0 < self.shortest <= self.longest < math.inf:
+            raise ValueError(
+                f"shortest, longest are {ends}: they must obey 0 < shortest ≤ longest < ∞"
+            )
+
+    def nu(self, key: Key, hidden_size: int) -> Nu:
+        """ν = −log τ, uniform."""
+        low, high = -math.log(self.longest), -math.log(self.shortest)
+        return bounded(jax.random.uniform(key, (hidden_size,), minval=low, maxval=high))
+
+
+def bounded(nu: Nu) -> Nu:
+    """The nearest ν with exp(−e^ν) ≤ MAX_RETENTION."""
+    return jnp.maximum(nu, math.log(-math.log(MAX_MODULUS)))

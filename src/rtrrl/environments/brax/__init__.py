@@ -1,0 +1,1 @@
+"""Brax's environments."""

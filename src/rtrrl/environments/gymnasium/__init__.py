@@ -1,0 +1,1 @@
+"""Gymnasium's environments, stepped on the host."""

@@ -1,0 +1,1 @@
+"""gymnax's environments."""

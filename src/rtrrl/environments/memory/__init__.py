@@ -1,0 +1,1 @@
+"""Memory tasks: the T-maze and delayed recall."""

@@ -1,0 +1,1 @@
+"""NeuroGym's tasks."""

@@ -1,0 +1,265 @@
+"""A run on disk: one folder with what was asked, what was measured and what is needed to go on.
+
+    config.json           what was asked, and the versions that answered
+    metrics.jsonl         one row a chunk and seed
+    checkpoint.rtrrl      the whole state when it was last saved
+    result.json           best and final score of every seed
+    learning_curve.png
+    variance.png          of a monitored run
+
+A chunk is written in the order metrics, checkpoint. So a kill leaves at worst rows that the
+checkpoint knows nothing of, and `rewind` takes them away before the run goes on.
+"""
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rtrrl.errors import RunFolderError
+from rtrrl.runs.checkpoints import read_meta
+from rtrrl.runs.run import CURVE, VARIANCE, Run, StopReason
+from rtrrl.utils.files import write_atomic
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+CHECKPOINT = "checkpoint.rtrrl"
+RESULT = "result.json"
+
+_REQUIRED = {"task": str, "agent": str, "steps": int, "seeds": list}
+_PACKAGES = ("rtrrl", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnax")
+
+
+def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
+    """Begin a run in `folder`, new or empty, by writing config.json with the versions added.
+
+    With `overwrite` a folder that holds a run is emptied first, of the files a run writes alone.
+
+    **Raises** `RunFolderError` where `folder` holds anything else, or cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = any(folder.iterdir())
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot make a run in {folder}: {error.strerror}; choose another --out"
+        ) from error
+    if occupied:
+        if not overwrite:
+            raise RunFolderError(
+                f"{folder} is not empty: choose another --out, continue it with --resume, or pass "
+                "--overwrite"
+            )
+        _check_is_run(folder)
+        # The checkpoint goes first: at no time does it lie beside a config that is not its own.
+        for name in (CHECKPOINT, METRICS, RESULT, CURVE, VARIANCE):
+            (folder / name).unlink(missing_ok=True)
+        _remove_temporaries(folder)
+    # Infinity is written as such: it is a setting like any other, and Python reads it back.
+    text = json.dumps(config | {"versions": _versions()}, indent=2)
+    write_atomic(folder / CONFIG, text.encode() + b"\n")
+    return folder
+
+
+def append_metrics(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add `rows` to metrics.jsonl, each a mapping with at least `step` and `seed`.
+
+    `evaluation` is the return that scores and curves are made of, `seconds` the wall time of the
+    chunk (the same for all its seeds). What is not finite is written as null.
+    """
+    lines = "".join(_encode(row) + "\n" for row in rows)
+    path = Path(folder) / METRICS
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write {path}: {error.strerror}; free some space, then --resume the run"
+        ) from error
+
+
+def read_metrics(folder: str | Path) -> list[dict]:
+    """The rows of metrics.jsonl, less a last line that a kill left half written."""
+    path = Path(folder) / METRICS
+    if not path.exists():
+        return []
+    *lines, _half = path.read_bytes().split(b"\n")
+    return [_decode(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
+    """The config and the checkpoint's `meta` of a run that can go on; nothing is written.
+
+    Load the checkpoint next, then `rewind(folder, meta["step"])`, then go on.
+
+    **Raises** `RunFolderError` where there is no folder, no run in it, nothing left to do, or where
+    config, result, metrics or checkpoint are damaged.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    result = _read_result(folder)
+    if result.get("finished"):
+        raise RunFolderError(
+            f"{folder} is finished: it ended at step {result.get('steps')}, stopped by "
+            f"{result.get('stopped_by')}; to train for longer, start anew with more --steps"
+        )
+    if not (folder / CHECKPOINT).exists():
+        raise RunFolderError(
+            f"{folder} has no {CHECKPOINT}: the run ended before its first one; start it anew with "
+            "--overwrite"
+        )
+    meta = read_meta(folder / CHECKPOINT)
+    if not isinstance(meta.get("step"), int):
+        raise RunFolderError(
+            f"{folder / CHECKPOINT} is no checkpoint of a run: it does not say its step; start the "
+            "run anew with --overwrite"
+        )
+    read_metrics(folder)
+    return config, meta
+
+
+def rewind(folder: str | Path, step: int) -> list[dict]:
+    """Take `folder` back to its checkpoint at `step`; returns the rows of metrics up to there.
+
+    Gone are the rows after it, a half-written last one, the result of an interrupted run, and
+    what a killed write left behind.
+    """
+    folder = Path(folder)
+    rows = [row for row in read_metrics(folder) if row["step"] <= step]
+    write_atomic(folder / METRICS, "".join(_encode(row) + "\n" for row in rows).encode())
+    (folder / RESULT).unlink(missing_ok=True)
+    _remove_temporaries(folder)
+    return rows
+
+
+def save_result(run: Run) -> None:
+    """Write result.json into the run's folder, if it has one."""
+    if run.folder is not None:
+        text = json.dumps(_plain(run.result()), indent=2, allow_nan=False)
+        write_atomic(run.folder / RESULT, text.encode() + b"\n")
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read a run from its folder, finished or not.
+
+    **Raises** `RunFolderError` where there is no run, or where one of its files is damaged.
+    """
+    folder = Path(folder)
+    config, result, metrics = _read_config(folder), _read_result(folder), read_metrics(folder)
+    speed, stopped_by = result.get("steps_per_second"), result.get("stopped_by")
+    return Run(
+        config=config,
+        metrics=metrics,
+        seeds=config["seeds"],
+        steps_per_second=_speed(metrics) if speed is None else speed,
+        stopped_by=None if stopped_by is None else StopReason(stopped_by),
+        folder=folder,
+    )
+
+
+def _speed(metrics: list[dict]) -> float:
+    """Steps of all seeds per second; a chunk's time stands in the row of every seed."""
+    seconds = sum({row["step"]: row.get("seconds") or 0.0 for row in metrics}.values())
+    last = {row["seed"]: row["step"] for row in metrics}
+    return sum(last.values()) / seconds if seconds else math.nan
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return packages | {"python": platform.python_version(), "platform": platform.platform()}
+
+
+def _check_is_run(folder: Path) -> None:
+    """Only what is surely a run may be overwritten: other programs have a config.json too."""
+    path = folder / CONFIG
+    config = _read_json(path) if path.exists() else {}
+    if "rtrrl" not in config.get("versions", {}):
+        raise RunFolderError(
+            f"{folder} is not empty and holds no run of rtrrl, so --overwrite does not touch it: "
+            "choose another --out"
+        )
+
+
+def _read_config(folder: Path) -> dict:
+    if not folder.is_dir():
+        raise RunFolderError(f"no run at {folder}: there is no such folder; check the path")
+    path = folder / CONFIG
+    if not path.exists():
+        raise RunFolderError(
+            f"{folder} is no run: it has no {CONFIG}; give a folder that `rtrrl train --out` wrote"
+        )
+    config = _read_json(path)
+    for name, kind in _REQUIRED.items():
+        if not isinstance(config.get(name), kind):
+            raise RunFolderError(
+                f"{path} is no config of a run: {name!r} should be of type {kind.__name__}; give a "
+                "folder that `rtrrl train --out` wrote"
+            )
+    return config
+
+
+def _read_result(folder: Path) -> dict:
+    """What result.json says; nothing, where the run still goes on or was killed."""
+    path = folder / RESULT
+    result = _read_json(path) if path.exists() else {}
+    if result.get("stopped_by") not in (None, *StopReason):
+        raise RunFolderError(
+            f"{path} is damaged: stopped_by is {result['stopped_by']!r}, expected one of "
+            f"{', '.join(Stop)}; delete it to go on without"
+        )
+    return result
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{path} is damaged: it cannot be read as JSON ({error}); restore it from a copy"
+        ) from error
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{path} is damaged: it holds no JSON object; restore it from a copy")
+    return content
+
+
+def _decode(path: Path, number: int, line: bytes) -> dict:
+    try:
+        row = json.loads(line)
+        if isinstance(row["step"], int) and isinstance(row["seed"], int):
+            return row
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise RunFolderError(
+        f"{path} is damaged: line {number} is no row of metrics with a step and a seed; restore it "
+        "from a copy, or delete that line"
+    )
+
+
+def _encode(row: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(row), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it: arrays as numbers and lists, None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _remove_temporaries(folder: Path) -> None:
+    for name in (CONFIG, METRICS, CHECKPOINT, RESULT, CURVE, VARIANCE):
+        for leftover in folder.glob(f".{name}.*.tmp"):
+            leftover.unlink()

@@ -1,0 +1,1 @@
+"""What is not about reinforcement learning: random bits, compiler options, files, signals."""

@@ -1,0 +1,40 @@
+"""Writing files so that a crash never leaves half of one."""
+
+import os
+from pathlib import Path
+
+from rtrrl.errors import RunFolderError
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Put `data` at `path` such that a reader, or a crash, sees the old file or the new one.
+
+    **Raises** `RunFolderError` where it cannot be written; the old file then stays as it was.
+    """
+    path = Path(path)
+    # Not `tempfile`: its files are private to their owner, and these are meant to be shared.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose a folder "
+            "that you may write to"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut (Windows cannot, and need not)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,58 @@
+"""The progress bar of a run."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+
+class ProgressBar:
+    """Shows return, speed and time left on a terminal; silent elsewhere."""
+
+    def __init__(self, title: str, steps: int, start: int, shown: bool):
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[score]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            disable=not (shown and sys.stderr.isatty()),
+        )
+        self._task = self._bar.add_task(
+            title, total=steps, completed=start, score="compiling", speed=""
+        )
+        self._began, self._start = time.perf_counter(), start
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self) -> None:
+        """Compilation is over; speed counts from here."""
+        self._began = time.perf_counter()
+        self._bar.update(self._task, score="")
+
+    def at(self, step: int) -> None:
+        """All seeds are at `step`."""
+        speed = (step - self._start) / max(time.perf_counter() - self._began, 1e-9)
+        self._bar.update(self._task, completed=step, speed=f"{speed:,.0f} steps/s")
+
+    def evaluated(self, scores: np.ndarray) -> None:
+        """The seeds' latest evaluations."""
+        self._bar.update(self._task, score=f"return {np.median(scores):.4g} (median)")

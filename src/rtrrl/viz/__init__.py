@@ -1,0 +1,1 @@
+"""Figures and films: learning curves, scenes of environments, recorded episodes."""
