@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import pytest
 
 import rtrrl
-from rtrrl.agents.presets import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, preset
 from rtrrl.cli import COMMANDS, main
 from rtrrl.cli.train import _moved
 from rtrrl.environments import Environment, make

@@ -11,7 +11,7 @@ import pytest
 
 from rtrrl import RTRRL, cells, gradients
 from rtrrl.agents import PPO, ActorCritic
-from rtrrl.agents.presets import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, preset
 from rtrrl.cells import CELLS
 from rtrrl.environments import Box, Discrete, Environment, MultiDiscrete
 from rtrrl.gradients import RULES

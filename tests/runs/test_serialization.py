@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from rtrrl import RTRRL, cells, gradients
-from rtrrl.agents.presets import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, preset
 from rtrrl.environments import Box, make
 from rtrrl.errors import RtrrlError, RunFolderError, UnknownNameError
 from rtrrl.learning import normalizers, optimizers, readouts, traces

@@ -16,31 +16,41 @@ from rtrrl.cells.rtu import (
     SaturatingRTUConfig,
 )
 from rtrrl.cells.wirings import NCP, Diagonal, FullyConnected, SparseRandom, Wiring
+from rtrrl.utils.registry import Registry
 
-CELLS: dict[str, CellConfig] = {
-    "ctrnn": CTRNNConfig(),
-    "rtu": RTUConfig(),
-    "nonlinear-rtu": NonlinearRTUConfig(),
-    "saturating-rtu": SaturatingRTUConfig(),
-    "lru": LRUConfig(),
-    "gru": GRUConfig(),
-    "lstm": LSTMConfig(),
-    "memoryless": MemorylessConfig(),
-}
+CELLS: Registry[CellConfig] = Registry(
+    "cell",
+    {
+        "ctrnn": CTRNNConfig,
+        "rtu": RTUConfig,
+        "nonlinear-rtu": NonlinearRTUConfig,
+        "saturating-rtu": SaturatingRTUConfig,
+        "lru": LRUConfig,
+        "gru": GRUConfig,
+        "lstm": LSTMConfig,
+        "memoryless": MemorylessConfig,
+    },
+)
 """The cells by the names that the command line knows."""
 
-WIRINGS: dict[str, Wiring] = {
-    "full": FullyConnected(),
-    "sparse": SparseRandom(),
-    "diagonal": Diagonal(),
-    "ncp": NCP(),
-}
+WIRINGS: Registry[Wiring] = Registry(
+    "wiring",
+    {
+        "full": FullyConnected,
+        "sparse": SparseRandom,
+        "diagonal": Diagonal,
+        "ncp": NCP,
+    },
+)
 """The wirings of a CT-RNN, likewise."""
 
-EIGENVALUES: dict[str, EigenvalueInitializer] = {
-    "ring": UniformRing(),
-    "log-uniform": LogUniformTimescales(),
-}
+EIGENVALUES: Registry[EigenvalueInitializer] = Registry(
+    "eigenvalues",
+    {
+        "ring": UniformRing,
+        "log-uniform": LogUniformTimescales,
+    },
+)
 """The initial retentions by the names that the command line knows."""
 
 __all__ = [

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rtrrl.agents.presets import PRESETS
+from rtrrl.agents.registry import PRESETS
 from rtrrl.cli.parsing import Parser, add_json, print_json
 
 

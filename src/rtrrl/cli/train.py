@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rtrrl.agents import Agent
 from rtrrl.agents.monitoring import is_monitored, monitored, unmonitored
-from rtrrl.agents.presets import preset
+from rtrrl.agents.registry import preset
 from rtrrl.cli import options
 from rtrrl.cli.parsing import Parser, add_json, whole
 from rtrrl.environments import AbstractEnvironment, make

@@ -11,7 +11,7 @@ import numpy as np
 from rtrrl.agents import Agent
 from rtrrl.agents.monitoring import monitored
 from rtrrl.agents.parts import chosen
-from rtrrl.agents.presets import preset
+from rtrrl.agents.registry import preset
 from rtrrl.runs import serialization, storage
 from rtrrl.runs.run import Run, StopReason
 from rtrrl.training.train import resume, train

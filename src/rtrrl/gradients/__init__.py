@@ -6,17 +6,21 @@ from rtrrl.gradients.local import RFLO, DiagonalRTRL, Immediate, SnAp1
 from rtrrl.gradients.rtrl import RTRL
 from rtrrl.gradients.tbptt import TBPTT
 from rtrrl.gradients.uoro import UORO
+from rtrrl.utils.registry import Registry
 
-RULES: dict[str, GradientRule] = {
-    "rtrl": RTRL(),
-    "snap1": SnAp1(),
-    "diagonal-rtrl": DiagonalRTRL(),
-    "rflo": RFLO(),
-    "immediate": Immediate(),
-    "uoro": UORO(),
-    "tbptt": TBPTT(),
-    "frozen": Frozen(),
-}
+RULES: Registry[GradientRule] = Registry(
+    "rule",
+    {
+        "rtrl": RTRL,
+        "snap1": SnAp1,
+        "diagonal-rtrl": DiagonalRTRL,
+        "rflo": RFLO,
+        "immediate": Immediate,
+        "uoro": UORO,
+        "tbptt": TBPTT,
+        "frozen": Frozen,
+    },
+)
 """The rules by the names that the command line knows."""
 
 __all__ = [

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from rtrrl.learning.normalizers import Moments
 from rtrrl.types import PyTree, Scalar
 from rtrrl.utils import validation
+from rtrrl.utils.registry import Registry
 
 Vector = Float[Array, "size"]
 
@@ -92,8 +93,11 @@ def _novelty(moments: Moments, observation: Vector) -> Scalar:
     return jnp.sum((observation - moments.mean) ** 2 / (1 + moments.squares))
 
 
-BONUSES: dict[str, ExplorationBonus] = {
-    "none": NoBonus(),
-    "novelty": Novelty(),
-}
+BONUSES: Registry[ExplorationBonus] = Registry(
+    "bonus",
+    {
+        "none": NoBonus,
+        "novelty": Novelty,
+    },
+)
 """By the names that the command line knows."""

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from rtrrl.types import PyTree, Scalar
 from rtrrl.utils import validation
+from rtrrl.utils.registry import Registry
 
 Vector = Float[Array, "size"]
 
@@ -197,13 +198,19 @@ class ReturnScaledRewards(RewardNormalizer):
         return reward / jnp.sqrt(statistics.mean_square + self.epsilon)
 
 
-OBSERVATION_NORMALIZERS: dict[str, ObservationNormalizer] = {
-    "raw": RawObservations(),
-    "normalized": RunningObservations(),
-    "amplified": AmplifiedObservations(),
-}
-REWARD_NORMALIZERS: dict[str, RewardNormalizer] = {
-    "raw": RawRewards(),
-    "scaled": ReturnScaledRewards(),
-}
+OBSERVATION_NORMALIZERS: Registry[ObservationNormalizer] = Registry(
+    "observations",
+    {
+        "raw": RawObservations,
+        "normalized": RunningObservations,
+        "amplified": AmplifiedObservations,
+    },
+)
+REWARD_NORMALIZERS: Registry[RewardNormalizer] = Registry(
+    "rewards",
+    {
+        "raw": RawRewards,
+        "scaled": ReturnScaledRewards,
+    },
+)
 """Both by the names that the command line knows."""

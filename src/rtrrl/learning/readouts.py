@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.types import Fixed, Key, PyTree, parameters
+from rtrrl.utils.registry import Registry
 
 Features = Float[Array, "features"]
 Outputs = Float[Array, "outputs"]
@@ -113,7 +114,9 @@ class RandomFeedback(Feedback):
         return RandomReadout(_weights(forward, outputs, features, scale), Fixed(feedback))
 
 
-FEEDBACKS: dict[str, Feedback] = {"symmetric": Symmetric(), "random": RandomFeedback()}
+FEEDBACKS: Registry[Feedback] = Registry(
+    "feedback", {"symmetric": Symmetric, "random": RandomFeedback}
+)
 """By the names that the command line knows."""
 
 

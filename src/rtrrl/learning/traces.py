@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rtrrl.types import PyTree, Scalar
+from rtrrl.utils.registry import Registry
 
 
 class Trace(eqx.Module):
@@ -50,9 +51,12 @@ class Dutch(Trace):
         return jax.tree.map(lambda e, g: decay * e + (1 - overlap) * g, trace, gradient)
 
 
-TRACES: dict[str, Trace] = {
-    "accumulating": Accumulating(),
-    "replacing": Replacing(),
-    "dutch": Dutch(),
-}
+TRACES: Registry[Trace] = Registry(
+    "trace",
+    {
+        "accumulating": Accumulating,
+        "replacing": Replacing,
+        "dutch": Dutch,
+    },
+)
 """By the names that the command line knows."""

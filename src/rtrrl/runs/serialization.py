@@ -9,7 +9,7 @@ import numpy as np
 
 from rtrrl.agents import Agent
 from rtrrl.agents.monitoring import unmonitored
-from rtrrl.agents.presets import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, preset
 from rtrrl.cells import CellConfig, EigenvalueInitializer, Wiring
 from rtrrl.environments import AbstractEnvironment
 from rtrrl.errors import RtrrlError, UnknownNameError

@@ -13,7 +13,7 @@ import numpy as np
 
 from rtrrl.agents import Agent
 from rtrrl.agents.monitoring import measured
-from rtrrl.agents.presets import preset
+from rtrrl.agents.registry import preset
 from rtrrl.environments import AbstractEnvironment, HostEnvironment, make
 from rtrrl.errors import NonFiniteError
 from rtrrl.runs import checkpoints, serialization, storage

@@ -172,7 +172,18 @@ def test_an_agent_without_such_an_update_is_refused(kind):
         monitored(kind("TMaze-3"))
 
 
-SHORT = ["--num-envs", "2", "--steps", "40", "--seeds", "2", "--evaluations", "2", "--episodes", "2"]
+SHORT = [
+    "--num-envs",
+    "2",
+    "--steps",
+    "40",
+    "--seeds",
+    "2",
+    "--evaluations",
+    "2",
+    "--episodes",
+    "2",
+]
 WATCHED = ["train", "TMaze-3", *SHORT, "--variance", "--agent.cell.hidden-size", "3", "--out"]
 
 

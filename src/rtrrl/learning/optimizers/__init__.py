@@ -16,13 +16,17 @@ from rtrrl.learning.optimizers.monitored import (
     UpdateStatistics,
 )
 from rtrrl.learning.optimizers.obgd import AdaptiveObGD, ObGD
+from rtrrl.utils.registry import Registry
 
-OPTIMIZERS: dict[str, Optimizer] = {
-    "adam": Adam(),
-    "obgd": ObGD(),
-    "adaptive-obgd": AdaptiveObGD(),
-    "intentional": Intentional(),
-}
+OPTIMIZERS: Registry[Optimizer] = Registry(
+    "optimizer",
+    {
+        "adam": Adam,
+        "obgd": ObGD,
+        "adaptive-obgd": AdaptiveObGD,
+        "intentional": Intentional,
+    },
+)
 """By the names that the command line knows."""
 
 __all__ = [

@@ -14,6 +14,7 @@ from rtrrl.learning.policies.base import Outputs, Policy
 from rtrrl.learning.policies.noise import AutoregressiveNoise, Noise, WhiteNoise
 from rtrrl.types import Key, Scalar
 from rtrrl.utils import validation
+from rtrrl.utils.registry import Registry
 
 Dimensions = Float[Array, "dimensions"]
 
@@ -216,6 +217,8 @@ class Gaussian(Policy):
         return jnp.asarray(self._frame()[0], jnp.zeros(0).dtype)
 
 
-SPREADS: dict[str, Spread] = {"state": StateSpread(), "global": GlobalSpread()}
-SCORES: dict[str, Score] = {"plain": PlainScore(), "variance-scaled": VarianceScaledScore()}
+SPREADS: Registry[Spread] = Registry("spread", {"state": StateSpread, "global": GlobalSpread})
+SCORES: Registry[Score] = Registry(
+    "score", {"plain": PlainScore, "variance-scaled": VarianceScaledScore}
+)
 """Both by the names that the command line knows."""

@@ -5,6 +5,7 @@ import abc
 import equinox as eqx
 
 from rtrrl.utils import validation
+from rtrrl.utils.registry import Registry
 
 
 class Noise(eqx.Module):
@@ -49,5 +50,7 @@ class AutoregressiveNoise(Noise):
         return self.rho
 
 
-NOISES: dict[str, Noise] = {"white": WhiteNoise(), "autoregressive": AutoregressiveNoise()}
+NOISES: Registry[Noise] = Registry(
+    "noise", {"white": WhiteNoise, "autoregressive": AutoregressiveNoise}
+)
 """By the names that the command line knows."""

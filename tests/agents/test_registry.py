@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rtrrl.agents.presets import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, preset
 from rtrrl.environments import make
 from rtrrl.errors import UnknownNameError
 
@@ -24,7 +24,7 @@ import dataclasses, json, sys
 import numpy as np
 import rtrrl
 from rtrrl.errors import RtrrlError
-from rtrrl.agents.presets import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, preset
 
 def small(name, task):
     "Four units; PPO learns from three rollouts."
