@@ -1,78 +1,105 @@
-"""The parts of an agent that are chosen by name."""
+"""Parts of an agent that are chosen by name, and settings by dotted path."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 
-from rtrrl.agents import Agent
 from rtrrl.cells import CELLS, EIGENVALUES, WIRINGS
-from rtrrl.errors import RtrrlError, UnknownNameError
+from rtrrl.errors import RtrrlError
 from rtrrl.gradients import RULES
 from rtrrl.learning.exploration_bonus import BONUSES
 from rtrrl.learning.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
 from rtrrl.learning.optimizers import OPTIMIZERS
-from rtrrl.learning.policies import NOISES, SCORES, SPREADS
+from rtrrl.learning.policies import NOISES, POLICIES, SCORES, SPREADS
 from rtrrl.learning.readouts import FEEDBACKS
 from rtrrl.learning.traces import TRACES
+from rtrrl.utils.registry import Registry
 
 Module = TypeVar("Module", bound=eqx.Module)
 
 
 class Part(NamedTuple):
-    """A part of an agent that is chosen by name: `--flag NAME` sets `field`."""
+    """A part that is chosen by name: `--flag NAME`, or `flag="NAME"` in Python, sets `path`."""
 
     flag: str
-    field: str
-    names: Mapping[str, Any]
+    path: str
+    members: Registry
     description: str
+    arguments: Callable[[Any], tuple] = lambda agent: ()
+    """What the part's factory is called with."""
 
 
 PARTS = (
     Part("cell", "cell", CELLS, "the recurrent cell"),
-    Part("rule", "rule", RULES, "how its gradient is carried forward"),
+    Part("rule", "rule", RULES, "how the gradient of the cell is carried forward"),
     Part("wiring", "cell.wiring", WIRINGS, "which weights of a ctrnn exist"),
-    Part("eigenvalues", "cell.eigenvalues", EIGENVALUES, "how long rtu and lru remember at first"),
-    Part("feedback", "feedback", FEEDBACKS, "how errors reach the cell"),
+    Part("eigenvalues", "cell.eigenvalues", EIGENVALUES, "initial time constants of rtu and lru"),
+    Part("feedback", "feedback", FEEDBACKS, "how errors of the readouts reach the cell"),
     Part("trace", "trace", TRACES, "the eligibility traces"),
-    Part("optimizer", "optimizer", OPTIMIZERS, "from errors and traces to a change of parameters"),
-    Part("spread", "policy.spread", SPREADS, "what a Gaussian policy's width depends on"),
+    Part("optimizer", "optimizer", OPTIMIZERS, "from TD errors and traces to updates"),
+    Part(
+        "policy",
+        "policy",
+        POLICIES,
+        "the distribution over actions (default: by the action space)",
+        lambda agent: (agent.policy.action_space,),
+    ),
+    Part("spread", "policy.spread", SPREADS, "what a Gaussian policy's σ depends on"),
     Part("score", "policy.scoring", SCORES, "a Gaussian policy's gradient"),
-    Part("noise", "policy.noising", NOISES, "whether a Gaussian policy's noise lasts"),
-    Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "as they come or not"),
-    Part("rewards", "reward_normalizer", REWARD_NORMALIZERS, "as they come or not"),
-    Part("bonus", "exploration_bonus", BONUSES, "what an agent rewards itself for"),
+    Part("noise", "policy.noising", NOISES, "white or autoregressive noise of a Gaussian policy"),
+    Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "their scaling"),
+    Part("rewards", "reward_normalizer", REWARD_NORMALIZERS, "their scaling"),
+    Part("bonus", "exploration_bonus", BONUSES, "the exploration bonus"),
 )
 
 
-def chosen(agent: Agent, names: Mapping[str, str | None]) -> Agent:
-    """The agent with other parts, by flag; a part that is already of that kind stays.
+def set_path(module: Module, path: str, value: Any) -> Module:
+    """The module with another value of the field at a dotted path, static or not.
 
-    **Raises** `UnknownNameError` for a name that no such part has, `RtrrlError` where the agent has
-    no such part.
+    >>> from rtrrl.cells import RTUConfig, UniformRing
+    >>> set_path(RTUConfig(eigenvalues=UniformRing()), "eigenvalues.r_max", 0.9).eigenvalues.r_max
+    0.9
+
+    **Raises** `RtrrlError` where there is no such field, or the value does not fit.
     """
-    for part in PARTS:
-        name = names.get(part.flag)
-        if name is None:
-            continue
-        if name not in part.names:
-            raise UnknownNameError(part.flag, name, part.names)
-        agent = _replaced(agent, part.field.split("."), part.names[name], f"--{part.flag} {name}")
-    return agent
-
-
-def _replaced(module: Module, path: Sequence[str], value: eqx.Module, flag: str) -> Module:
-    field, *inner = path
-    if not hasattr(module, field):
-        kind = type(module).__name__.removesuffix("Config")
-        raise RtrrlError(f"{flag} does not apply: {kind} has no {field}")
-    present = getattr(module, field)
+    field, _, inner = path.partition(".")
+    if field not in {each.name for each in dataclasses.fields(module)}:
+        raise RtrrlError(f"{type(module).__name__.removesuffix('Config')} has no {field}")
     if inner:
-        value = _replaced(present, inner, value, flag)
-    elif type(present) is type(value):
-        return module
+        value = set_path(getattr(module, field), inner, value)
     try:
         return dataclasses.replace(module, **{field: value})
+    except RtrrlError:
+        raise
     except (TypeError, ValueError) as error:
-        raise RtrrlError(f"{flag} does not apply: {error}") from error
+        raise RtrrlError(f"{error}") from error
+
+
+def with_parts(agent: Module, parts: Mapping[str, Any]) -> Module:
+    """The agent with other parts, by flag: a name or the part itself; None leaves it as it is.
+
+    A part that is of the named type already keeps its settings.
+
+    **Raises** `UnknownNameError` for a name that no such part has, `RtrrlError` where the agent has
+    no such part, or the parts do not fit together.
+    """
+    given = [part for part in PARTS if parts.get(part.flag) is not None]
+    chosen = " ".join(f"--{part.flag} {parts[part.flag]}" for part in given)
+    fields: dict[str, Any] = {}
+    for part in given:
+        top, _, inner = part.path.partition(".")
+        whole, value = fields.get(top, getattr(agent, top, None)), parts[part.flag]
+        if whole is None or (inner and not hasattr(whole, inner)):
+            kind = type(agent if whole is None else whole).__name__.removesuffix("Config")
+            raise RtrrlError(f"--{part.flag} {value} does not apply: {kind} has no {inner or top}")
+        if isinstance(value, str):
+            value = part.members.make(value, *part.arguments(agent))
+            if type(value) is type(getattr(whole, inner) if inner else whole):
+                continue
+        fields[top] = set_path(whole, inner, value) if inner else value
+    try:
+        return dataclasses.replace(agent, **fields)
+    except (TypeError, ValueError) as error:
+        raise RtrrlError(f"{chosen} does not apply: {error}") from error

@@ -1,8 +1,9 @@
 """Distributions over actions, as functions of the actor's outputs."""
 
+from collections.abc import Callable
 from typing import Any
 
-from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete
+from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
 from rtrrl.errors import UnsupportedSpaceError
 from rtrrl.learning.policies.base import Policy
 from rtrrl.learning.policies.categorical import Categorical, Factored
@@ -18,6 +19,7 @@ from rtrrl.learning.policies.gaussian import (
     VarianceScaledScore,
 )
 from rtrrl.learning.policies.noise import NOISES, AutoregressiveNoise, Noise, WhiteNoise
+from rtrrl.utils.registry import Registry
 
 
 def policy_for(space: Any) -> Policy:
@@ -37,8 +39,31 @@ def policy_for(space: Any) -> Policy:
     )
 
 
+def _fitting(kind: type[Policy]) -> Callable[[Space], Policy]:
+    def make(space: Space) -> Policy:
+        policy = policy_for(space)
+        if not isinstance(policy, kind):
+            raise UnsupportedSpaceError(
+                f"a {kind.__name__} policy does not fit {space}: use {type(policy).__name__}"
+            )
+        return policy
+
+    return make
+
+
+POLICIES: Registry[Policy] = Registry(
+    "policy",
+    {
+        "categorical": _fitting(Categorical),
+        "factored": _fitting(Factored),
+        "gaussian": _fitting(Gaussian),
+    },
+)
+"""The policies by name; a factory takes the action space."""
+
 __all__ = [
     "NOISES",
+    "POLICIES",
     "SCORES",
     "SPREADS",
     "AutoregressiveNoise",

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from rtrrl.environments.spaces import Space
 from rtrrl.types import Key, Scalar
 
 Outputs = Float[Array, "outputs"]
@@ -17,6 +18,11 @@ Carried = Float[Array, "noise"]
 
 class Policy(eqx.Module):
     """A family of distributions π(a | y) with parameters y, the actor's outputs."""
+
+    @property
+    @abc.abstractmethod
+    def action_space(self) -> Space:
+        """The space that the policy is made for."""
 
     @property
     @abc.abstractmethod

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from rtrrl.environments.spaces import Discrete, MultiDiscrete
 from rtrrl.learning.policies.base import Outputs, Policy
 from rtrrl.types import Key, Scalar
 from rtrrl.utils import validation
@@ -31,6 +32,10 @@ class Categorical(Policy):
     def exploring(self) -> "Categorical":
         """With a few blind actions: who is certain never finds out that he is wrong."""
         return dataclasses.replace(self, exploration=EXPLORATION)
+
+    @property
+    def action_space(self) -> Discrete:
+        return Discrete(self.num_actions)
 
     @property
     def output_size(self) -> int:
@@ -109,6 +114,10 @@ class Factored(Policy):
     def exploring(self) -> "Factored":
         """With a few blind choices."""
         return dataclasses.replace(self, exploration=EXPLORATION)
+
+    @property
+    def action_space(self) -> MultiDiscrete:
+        return MultiDiscrete(self.sizes)
 
     @property
     def output_size(self) -> int:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rtrrl.environments.spaces import Box
 from rtrrl.learning.policies.base import Outputs, Policy
 from rtrrl.learning.policies.noise import AutoregressiveNoise, Noise, WhiteNoise
 from rtrrl.types import Key, Scalar
@@ -115,6 +116,10 @@ class Gaussian(Policy):
         return dataclasses.replace(
             self, spread=GlobalSpread(), noising=AutoregressiveNoise(), narrowest=0.2, gain=0.3
         )
+
+    @property
+    def action_space(self) -> Box:
+        return Box((len(self.low),), self.low, self.high)
 
     @property
     def output_size(self) -> int:
