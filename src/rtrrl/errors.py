@@ -1,40 +1,41 @@
-"""What a user can do wrong, said in one line: what was wrong, what was expected, what to do."""
+"""Errors that a user can cause and fix; each message is one line that says how."""
 
 import difflib
 from collections.abc import Iterable
 
-MANY = 40
-"""More names than this are not listed in a message."""
+MAX_LISTED_NAMES = 40
 
 
 class RtrrlError(Exception):
-    """A mistake that its message explains; the command line prints it alone and exits with 2."""
+    """A mistake in the use of rtrrl; the command prints the message alone and exits with 2."""
 
 
 class UnknownNameError(RtrrlError, ValueError):
-    """A name that nothing answers to; the message offers the nearest valid ones."""
+    """A name that does not exist; the message suggests the most similar ones."""
 
-    def __init__(self, kind: str, name: str, valid: Iterable[str], hint: str = ""):
+    def __init__(self, kind: str, name: str, valid: Iterable[str]):
         valid = sorted(valid)
-        folded = {candidate.lower(): candidate for candidate in valid}
-        near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.4)
-        some = valid if len(valid) <= MANY else [*valid[:MANY], "…"]
-        offer = ", ".join(folded[match] for match in near) or ", ".join(some)
-        lead = "did you mean" if near else "choose from"
-        super().__init__(f"unknown {kind} '{name}': {lead} {offer}?{hint and ' ' + hint}")
+        lower = {candidate.lower(): candidate for candidate in valid}
+        similar = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.4)
+        if similar:
+            suggestion = f"did you mean {', '.join(lower[match] for match in similar)}?"
+        else:
+            more = ["…"] if len(valid) > MAX_LISTED_NAMES else []
+            suggestion = f"choose from {', '.join(valid[:MAX_LISTED_NAMES] + more)}"
+        super().__init__(f"unknown {kind} '{name}': {suggestion}")
 
 
 class UnsupportedCellError(RtrrlError, TypeError):
-    """A gradient rule was asked to carry a cell that it does not fit."""
+    """A gradient rule that cannot be applied to a cell."""
 
 
 class UnsupportedSpaceError(RtrrlError, TypeError):
-    """An observation or action space that no agent can handle."""
+    """An observation or action space that no agent supports."""
 
 
 class NonFiniteError(RtrrlError, FloatingPointError):
-    """NaN or infinity came from the environment or grew in the agent."""
+    """NaN or infinity from the environment or in the agent."""
 
 
 class RunFolderError(RtrrlError):
-    """A run's folder that cannot be written, read or resumed."""
+    """A run folder that cannot be written, read or resumed."""

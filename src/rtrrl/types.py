@@ -1,4 +1,4 @@
-"""The few types that everything shares."""
+"""Types that all modules share."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ Scalar = Float[Array, ""]
 
 
 class TimeStep(eqx.Module):
-    """What the world answers to one action.
+    """What the environment returns for one action.
 
-    `discount` is 0 at a true terminal and 1 otherwise; `last` says that the episode is over,
-    whether by termination or by truncation. At a truncation `last` is true and `discount` is 1:
-    the value of the final observation is bootstrapped before the next episode begins.
+    `discount` is 0 at a terminal state and 1 otherwise; `last` is true at the end of an episode,
+    by termination or by truncation. At a truncation `discount` is 1: the value of the final
+    observation is bootstrapped before the next episode begins.
     """
 
     observation: Shaped[Array, "..."]
@@ -26,9 +26,9 @@ class TimeStep(eqx.Module):
 
 
 class Fixed(eqx.Module):
-    """An array that is part of a model and never learns (a random feedback matrix).
+    """An array of a model that is not trained, such as a random feedback matrix.
 
-    `parameters` leaves it out, so no trace, optimizer or update ever sees it.
+    `parameters` leaves it out, so that it has no trace and gets no update.
     """
 
     value: Array

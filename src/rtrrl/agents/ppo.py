@@ -201,10 +201,8 @@ class PPO(ActorCritic):
             reward_statistics=earned,
         )
 
-        # θ ← several epochs of descent, if it is full; settings may be mapped over, so they go in
-        settings, constant = eqx.partition(self, eqx.is_array)
-        learn = lambda both: (both[0], eqx.combine(both[0], constant)._learn(both[1]))  # noqa: E731
-        _, state = cond_any(state.rollout.full, learn, (settings, state))
+        # θ ← several epochs of descent, if it is full
+        state = cond_any(state.rollout.full, self._learn, state)
 
         # a ~ π(h')
         action = self._sample(state, state.now.y)

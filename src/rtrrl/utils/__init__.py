@@ -1,1 +1,1 @@
-"""What is not about reinforcement learning: random bits, compiler options, files, signals."""
+"""What is not about reinforcement learning: random numbers, XLA options, files, signals."""

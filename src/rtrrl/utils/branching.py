@@ -1,4 +1,4 @@
-"""A branch that stays one when many seeds are mapped over."""
+"""Branches that remain branches under `vmap`."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,34 +10,27 @@ from jaxtyping import Array, Bool
 State = TypeVar("State")
 
 
-def cond_any(predicate: Bool[Array, ""], do: Callable[[State], State], state: State) -> State:
-    """`do(state)` where the predicate holds, else `state`.
+def cond_any(predicate: Bool[Array, ""], update: Callable[[State], State], state: State) -> State:
+    """`update(state)` where the predicate holds, else `state`.
 
-    Mapped over, `lax.cond` computes both sides of every seed at every step. This one is a single
-    branch for all of them: as long as no seed's predicate holds, nothing of `do` is computed.
-    `state` is arrays alone, and holds all that `do` needs of what is mapped over.
+    Under `vmap`, `lax.cond` computes both sides for every element. This computes `update` only
+    when the predicate holds for at least one of them.
 
     >>> import jax.numpy as jnp
-    >>> jax.vmap(lambda x: rarely(x > 1, lambda x: -x, x))(jnp.arange(4))
+    >>> jax.vmap(lambda x: cond_any(x > 1, lambda x: -x, x))(jnp.arange(4))
     Array([ 0,  1, -2, -3], dtype=int32)
     """
 
-    @jax.custom_batching.custom_vmap
-    def branch(predicate, state):
-        return jax.lax.cond(predicate, do, lambda state: state, state)
+    def select(state: State) -> State:
+        return jax.tree.map(lambda new, old: jnp.where(predicate, new, old), update(state), state)
 
-    @branch.def_vmap
-    def _(size, mapped, predicate, state):
-        spread = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
-        predicate, state = jax.tree.map(spread, (predicate, state), tuple(mapped))
+    return jax.lax.cond(_any(predicate), select, lambda state: state, state)
 
-        def each(both):
-            predicate, state = both
-            select = lambda new, old: jax.vmap(jnp.where)(predicate, new, old)  # noqa: E731
-            return predicate, jax.tree.map(select, jax.vmap(do)(state), state)
 
-        # by itself again: what is mapped over may be mapped over once more
-        _, outcome = cond_any(predicate.any(), each, (predicate, state))
-        return outcome, jax.tree.map(lambda _: True, outcome)
+@jax.custom_batching.custom_vmap
+def _any(predicate: Bool[Array, ""]) -> Bool[Array, ""]:
+    """Whether the predicate holds for any element of all surrounding `vmap`s."""
+    return predicate
 
-    return branch(predicate, state)
+
+_any.def_vmap(lambda _size, _mapped, predicate: (_any(predicate.any()), False))

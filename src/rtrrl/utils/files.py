@@ -1,4 +1,4 @@
-"""Writing files so that a crash never leaves half of one."""
+"""Writing files such that a crash leaves the old file or the new one."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ from rtrrl.errors import RunFolderError
 
 
 def write_atomic(path: str | Path, data: bytes) -> None:
-    """Put `data` at `path` such that a reader, or a crash, sees the old file or the new one.
+    """Write `data` to `path`; at any time the file has its old or its new content.
 
     **Raises** `RunFolderError` where it cannot be written; the old file then stays as it was.
     """
     path = Path(path)
-    # Not `tempfile`: its files are private to their owner, and these are meant to be shared.
+    # `tempfile` would make the file private to its owner
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -31,7 +31,7 @@ def write_atomic(path: str | Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut (Windows cannot, and need not)."""
+    """Make renames in `folder` survive a power failure; Windows neither can nor needs it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Many small arrays as a few long ones: calling a compiled program costs by the array."""
+"""Many small arrays as a few long ones: calling a compiled program costs time per array."""
 
 import itertools
 import math
@@ -13,7 +13,9 @@ from rtrrl.utils.prng import key_implementation
 
 
 class Packing:
-    """How the leaves of one structure lie in one vector for each kind of number.
+    """Packs the leaves of one pytree structure into one vector per dtype.
+
+    `template` gives structure, shapes and dtypes, as arrays or as `jax.ShapeDtypeStruct`s.
 
     >>> import jax.numpy as jnp
     >>> tree = {"a": jnp.ones((2, 2)), "b": jnp.array(3), "c": jnp.zeros(1)}
@@ -24,34 +26,33 @@ class Packing:
 
     def __init__(self, template: PyTree):
         leaves, self._structure = jax.tree.flatten(template)
-        self._plain = [jax.eval_shape(_plain, leaf) for leaf in leaves]
+        self._shapes = [jax.eval_shape(_without_key_type, leaf) for leaf in leaves]
         self._keys = [key_implementation(leaf) if _is_key(leaf) else None for leaf in leaves]
-        kinds = [leaf.dtype for leaf in self._plain]
-        self._members = {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in kinds}
+        self._members: dict[Any, list[int]] = {}
+        for i, leaf in enumerate(self._shapes):
+            self._members.setdefault(leaf.dtype, []).append(i)
 
     def pack(self, tree: PyTree) -> list[Shaped[Array, " _"]]:
-        """One vector for each kind of number."""
-        leaves = [_plain(leaf) for leaf in jax.tree.leaves(tree)]
+        """One vector per dtype."""
+        leaves = [_without_key_type(leaf) for leaf in jax.tree.leaves(tree)]
         return [
             jnp.concatenate([leaves[i].ravel() for i in members])
             for members in self._members.values()
         ]
 
     def unpack(self, vectors: list[Shaped[Array, " _"]]) -> PyTree:
-        """The tree again."""
-        leaves: dict[int, Array] = {}
+        """The inverse of `pack`."""
+        leaves: list[Any] = [None] * len(self._shapes)
         for vector, members in zip(vectors, self._members.values(), strict=True):
-            sizes = [math.prod(self._plain[i].shape) for i in members]
-            ends = list(itertools.accumulate(sizes))
-            for i, size, end in zip(members, sizes, ends, strict=True):
-                leaf = vector[end - size : end].reshape(self._plain[i].shape)
-                kind = self._keys[i]
-                leaves[i] = leaf if kind is None else jax.random.wrap_key_data(leaf, impl=kind)
-        return jax.tree.unflatten(self._structure, [leaves[i] for i in range(len(leaves))])
+            ends = itertools.accumulate(math.prod(self._shapes[i].shape) for i in members)
+            for i, part in zip(members, jnp.split(vector, list(ends)[:-1]), strict=True):
+                leaf = part.reshape(self._shapes[i].shape)
+                key = self._keys[i]
+                leaves[i] = leaf if key is None else jax.random.wrap_key_data(leaf, impl=key)
+        return jax.tree.unflatten(self._structure, leaves)
 
 
-def _plain(leaf: Any) -> Array:
-    """Keys as their numbers."""
+def _without_key_type(leaf: Any) -> Array:
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 

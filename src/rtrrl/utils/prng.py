@@ -1,6 +1,6 @@
-"""JAX's own random numbers, bit for bit, at a fraction of their cost on a CPU.
+"""JAX's random numbers, bit for bit, at a fraction of their cost on a CPU.
 
-XLA's CPU backend compiles JAX's threefry into a loop of its own. Written out, it fuses with
+XLA's CPU backend compiles JAX's threefry into a separate loop. Without a loop, it fuses with
 whatever uses the numbers.
 """
 
@@ -21,18 +21,18 @@ Word = UInt32[Array, "*shape"]
 
 
 def inline_threefry(key: Key) -> Key:
-    """The same key, whose numbers come from a threefry without a loop.
+    """The same key with a generator of the same numbers, without a loop.
 
     >>> import jax
     >>> key = jax.random.key(7)
-    >>> bool(jax.random.uniform(written_out(key)) == jax.random.uniform(key))
+    >>> bool(jax.random.uniform(inline_threefry(key)) == jax.random.uniform(key))
     True
     """
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_THREEFRY)
 
 
 def key_implementation(leaf: Any) -> str:
-    """The name of a key's generator, for a key that may be known by shape alone."""
+    """The name of the generator of a key, which may be a `jax.ShapeDtypeStruct`."""
     names = []
     jax.eval_shape(lambda key: names.append(str(jax.random.key_impl(key))), leaf)
     return names[0]
@@ -43,21 +43,21 @@ def _threefry(key: UInt32[Array, "2"], high: Word, low: Word) -> tuple[Word, Wor
     schedule = key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY)
     high, low = high + schedule[0], low + schedule[1]
     for i in range(5):
-        for turn in _ROTATIONS[i % 2]:
+        for rotation in _ROTATIONS[i % 2]:
             high = high + low
-            low = high ^ ((low << turn) | (low >> (32 - turn)))
+            low = high ^ ((low << rotation) | (low >> (32 - rotation)))
         high = high + schedule[(i + 1) % 3]
         low = low + schedule[(i + 2) % 3] + jnp.uint32(i + 1)
     return high, low
 
 
-def _counted(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> tuple[Word, Word]:
-    count = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape)
-    return _threefry(key, jnp.zeros_like(count), count)
+def _threefry_of_range(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> tuple[Word, Word]:
+    index = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape)
+    return _threefry(key, jnp.zeros_like(index), index)
 
 
 def _random_bits(key: UInt32[Array, "2"], width: int, shape: tuple[int, ...]) -> Array:
-    high, low = _counted(key, shape)
+    high, low = _threefry_of_range(key, shape)
     if width == 64:
         return (high.astype(jnp.uint64) << 32) | low.astype(jnp.uint64)
     return (high ^ low).astype(f"uint{width}")
@@ -70,7 +70,7 @@ def _fold_in(key: UInt32[Array, "2"], data: Array | int) -> UInt32[Array, "2"]:
 _THREEFRY = define_prng_impl(
     key_shape=(2,),
     seed=lambda seed: jax.random.key_data(jax.random.key(seed)),
-    split=lambda key, shape: jnp.stack(_counted(key, shape), axis=-1),
+    split=lambda key, shape: jnp.stack(_threefry_of_range(key, shape), axis=-1),
     random_bits=_random_bits,
     fold_in=_fold_in,
     name="rtrrl_threefry",

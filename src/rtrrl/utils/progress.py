@@ -2,14 +2,13 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 
 class ProgressBar:
-    """Shows return, speed and time left on a terminal; silent elsewhere."""
+    """Shows return, speed and remaining time on a terminal; elsewhere nothing."""
 
     def __init__(self, title: str, steps: int, start: int, shown: bool):
         from rich.console import Console
@@ -29,30 +28,25 @@ class ProgressBar:
         self._task = self._bar.add_task(
             title, total=steps, completed=start, score="compiling", speed=""
         )
-        self._began, self._start = time.perf_counter(), start
+        self._start_time, self._start_step = time.perf_counter(), start
 
     def __enter__(self) -> Self:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: Any) -> None:
         self._bar.stop()
 
     def begin(self) -> None:
-        """Compilation is over; speed counts from here."""
-        self._began = time.perf_counter()
+        """Start measuring the speed; compilation is over."""
+        self._start_time = time.perf_counter()
         self._bar.update(self._task, score="")
 
     def at(self, step: int) -> None:
-        """All seeds are at `step`."""
-        speed = (step - self._start) / max(time.perf_counter() - self._began, 1e-9)
+        """Show that all seeds have reached `step`."""
+        speed = (step - self._start_step) / max(time.perf_counter() - self._start_time, 1e-9)
         self._bar.update(self._task, completed=step, speed=f"{speed:,.0f} steps/s")
 
     def evaluated(self, scores: np.ndarray) -> None:
-        """The seeds' latest evaluations."""
+        """Show the median of the seeds' latest evaluations."""
         self._bar.update(self._task, score=f"return {np.median(scores):.4g} (median)")

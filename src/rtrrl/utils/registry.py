@@ -1,4 +1,4 @@
-"""Things that are chosen by name: ours, those a user registers, those of installed packages."""
+"""Objects by name: those of rtrrl, those registered by a user, those of installed packages."""
 
 import functools
 import importlib.metadata
@@ -12,10 +12,10 @@ Member = TypeVar("Member", covariant=True)
 
 
 class Registry(Mapping[str, Member], Generic[Member]):
-    """Factories by name; `registry[name]` calls one.
+    """Factories by name; `registry[name]` calls the one of that name.
 
-    A package adds members with entry points of the group `rtrrl.KIND`; such a package is imported
-    when its member is first asked for.
+    An installed package adds members by entry points of the group `rtrrl.KIND`. It is imported
+    when such a member is first made.
 
     >>> shapes = Registry("shape", {"unit": lambda size=1: [size]})
     >>> shapes["unit"], shapes.make("unit", size=3)
@@ -32,8 +32,8 @@ class Registry(Mapping[str, Member], Generic[Member]):
     def register(self, name: str, factory: Callable[..., Member]) -> None:
         """Add a member.
 
-        **Raises** `RtrrlError` where the name is taken or malformed, or the factory is not
-        callable.
+        **Raises** `RtrrlError` where the name is malformed or taken, or the factory cannot be
+        called.
         """
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w.-]*", name):
             raise RtrrlError(
@@ -42,7 +42,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
             )
         if not callable(factory):
             raise RtrrlError(
-                f"the factory of {self.kind} '{name}' is {factory!r}: expected a class or a "
+                f"the factory of the {self.kind} '{name}' is {factory!r}: expected a class or a "
                 "function"
             )
         if name in self:
@@ -50,12 +50,12 @@ class Registry(Mapping[str, Member], Generic[Member]):
         self._factories[name] = factory
 
     def make(self, name: str, *args: Any, **changes: Any) -> Member:
-        """A new member, from the factory of that name.
+        """Call the factory of that name.
 
-        **Raises** `UnknownNameError` with the nearest names; `RtrrlError` where the factory fails,
-        with its own message.
+        **Raises** `UnknownNameError` with the most similar names; `RtrrlError` with the factory's
+        message where it fails.
         """
-        factory = self._factory(name)
+        factory = self.factory(name)
         try:
             return factory(*args, **changes)
         except RtrrlError:
@@ -65,23 +65,24 @@ class Registry(Mapping[str, Member], Generic[Member]):
                 f"the {self.kind} '{name}' cannot be made: {type(error).__name__}: {error}"
             ) from error
 
-    def _factory(self, name: str) -> Callable[..., Member]:
-        found = _entry_points(self.kind).get(name, ())
-        if len(found) + (name in self._factories) > 1:
-            packages = ", ".join(f"{point.dist.name}" for point in found if point.dist)
+    def factory(self, name: str) -> Callable[..., Member]:
+        """The factory of that name. **Raises** as `make` does, where there is none."""
+        points = _entry_points(self.kind).get(name, ())
+        if len(points) + (name in self._factories) > 1:
+            packages = ", ".join(point.dist.name for point in points if point.dist)
             raise RtrrlError(
-                f"there are two of the name {self.kind} '{name}': see the entry points of "
-                f"{packages}; uninstall one, or rename it there"
+                f"the {self.kind} '{name}' is defined more than once, also by the entry points of "
+                f"{packages}: rename one there, or uninstall it"
             )
         if name in self._factories:
             return self._factories[name]
-        if not found:
+        if not points:
             raise UnknownNameError(self.kind, name, self)
         try:
-            return found[0].load()
+            return points[0].load()
         except Exception as error:
             raise RtrrlError(
-                f"the {self.kind} '{name}' cannot be imported from {found[0].value}: {error}"
+                f"the {self.kind} '{name}' cannot be imported from {points[0].value}: {error}"
             ) from error
 
     def __getitem__(self, name: str) -> Member:
@@ -94,13 +95,20 @@ class Registry(Mapping[str, Member], Generic[Member]):
         return iter(dict.fromkeys([*self._factories, *_entry_points(self.kind)]))
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return sum(1 for _ in self)
 
 
 @functools.cache
 def _entry_points(kind: str) -> dict[str, tuple[importlib.metadata.EntryPoint, ...]]:
     """The entry points of installed packages, by name; nothing is imported."""
-    found: dict[str, tuple[importlib.metadata.EntryPoint, ...]] = {}
+    points: dict[str, tuple[importlib.metadata.EntryPoint, ...]] = {}
     for point in importlib.metadata.entry_points(group=f"rtrrl.{kind}"):
-        found[point.name] = (*found.get(point.name, ()), point)
-    return found
+        points[point.name] = (*points.get(point.name, ()), point)
+    return points
+
+
+def import_entry_points(module: str) -> None:
+    """Import what installed packages register from `module`, if anything."""
+    for point in importlib.metadata.entry_points(module=module):
+        if point.group.startswith("rtrrl."):
+            point.load()

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to stop soon, with everything kept."""
+"""Ctrl-C as a request to stop at the next opportunity."""
 
 import signal
 import threading
@@ -9,9 +9,10 @@ from typing import Any
 
 @contextmanager
 def catch_sigint() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once.
+    """An event that the first Ctrl-C sets; the second interrupts at once.
 
-    So does the second where Ctrl-C was ignored, as it is in what a script starts in the background.
+    The second interrupts even where SIGINT was ignored before, as in a script's background
+    processes. Outside the main thread, which alone receives signals, the event is never set.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

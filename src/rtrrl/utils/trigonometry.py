@@ -1,10 +1,10 @@
-"""Cosine and sine that XLA vectorises on a CPU; its own call the C library number by number."""
+"""Cosine and sine that XLA vectorises on a CPU; its own call the C library for each number."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# π/2 in three parts, so that k π/2 is taken off without loss (Cody & Waite 1980)
+# π/2 in three parts, so that k π/2 is subtracted without rounding error (Cody & Waite 1980)
 _QUARTER = (1.5703125, 4.837512969970703e-4, 7.549789954891882e-8)
 # minimax polynomials in the square of an angle in [−π/4, π/4] (Moshier's Cephes, single precision)
 _SINE = (-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4)
@@ -43,5 +43,5 @@ def cos_sin(angle: Angle) -> tuple[Angle, Angle]:
 @cos_sin.defjvp
 def _(primals: tuple[Angle], tangents: tuple[Angle]) -> tuple[tuple, tuple]:
     cos, sin = cos_sin(*primals)
-    (turn,) = tangents
-    return (cos, sin), (-sin * turn, cos * turn)
+    (tangent,) = tangents
+    return (cos, sin), (-sin * tangent, cos * tangent)

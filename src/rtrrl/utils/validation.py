@@ -1,7 +1,6 @@
-"""What numbers a setting may have: what is wrong is said by its name, before it becomes NaN.
+"""Checks of the values of settings, by name. Each **raises** `ValueError`.
 
-Arrays, one entry per seed, are let through unseen, but where a setting is the same for all seeds.
-Each **raises** `ValueError`.
+A setting may be an array with one entry per seed; its entries are not checked.
 """
 
 import math
@@ -24,12 +23,12 @@ def nonnegative(**settings: float) -> None:
 
 
 def nonnegative_or_inf(**settings: float) -> None:
-    """0 or more; infinity is no bound at all."""
+    """0 or more; infinity means no bound."""
     _check(settings, lambda value: value >= 0, "not be negative")
 
 
 def positive_or_inf(**settings: float) -> None:
-    """Above 0; infinity is no end at all."""
+    """Above 0; infinity means without end."""
     _check(settings, lambda value: value > 0, "be positive")
 
 
@@ -39,15 +38,21 @@ def in_unit_interval(**settings: float) -> None:
 
 
 def below_one(**settings: float) -> None:
-    """In [0, 1): what is kept of something that has to fade."""
+    """In [0, 1), as a decay rate must."""
     _check(settings, lambda value: 0 <= value < 1, "lie in [0, 1)")
 
 
 def require_static(**settings: float) -> None:
-    """One number: what shapes the program cannot differ from seed to seed."""
+    """One number for all seeds: it is a constant of the compiled program."""
     for name, value in settings.items():
         if not isinstance(value, int | float):
             raise ValueError(f"{name} is {value}: all seeds share it, so it must be one number")
+
+
+def static_positive(**settings: float) -> None:
+    """One number for all seeds, above 0 and finite."""
+    require_static(**settings)
+    positive(**settings)
 
 
 def _check(settings: dict[str, float], holds: Callable[[float], bool], wanted: str) -> None:

@@ -107,8 +107,7 @@ class Gaussian(Policy):
     gain near the narrowest σ makes a step of the outputs mean as much to either."""
 
     def __check_init__(self) -> None:
-        validation.require_static(narrowest=self.narrowest, gain=self.gain)
-        validation.positive(narrowest=self.narrowest, gain=self.gain)
+        validation.static_positive(narrowest=self.narrowest, gain=self.gain)
         validation.below_one(narrowest=self.narrowest)
 
     def exploring(self) -> "Gaussian":
