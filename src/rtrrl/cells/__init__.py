@@ -1,6 +1,7 @@
 """Recurrent cells: h' = f(h, x), one recurrence a file."""
 
 from rtrrl.cells.base import Cell, CellConfig, LeakyCell, recurrent_parameters
+from rtrrl.cells.complex_diagonal import ComplexDiagonalCell, ComplexDiagonalConfig
 from rtrrl.cells.ctrnn import CTRNN, CTRNNConfig
 from rtrrl.cells.eigenvalues import EigenvalueInitializer, LogUniformTimescales, UniformRing
 from rtrrl.cells.gru import GRU, GRUConfig
@@ -31,7 +32,7 @@ CELLS: Registry[CellConfig] = Registry(
         "memoryless": MemorylessConfig,
     },
 )
-"""The cells by the names that the command line knows."""
+"""The cells by name."""
 
 WIRINGS: Registry[Wiring] = Registry(
     "wiring",
@@ -42,7 +43,7 @@ WIRINGS: Registry[Wiring] = Registry(
         "ncp": NCP,
     },
 )
-"""The wirings of a CT-RNN, likewise."""
+"""The wirings of a CT-RNN by name."""
 
 EIGENVALUES: Registry[EigenvalueInitializer] = Registry(
     "eigenvalues",
@@ -51,7 +52,7 @@ EIGENVALUES: Registry[EigenvalueInitializer] = Registry(
         "log-uniform": LogUniformTimescales,
     },
 )
-"""The initial retentions by the names that the command line knows."""
+"""The distributions of initial eigenvalues by name."""
 
 __all__ = [
     "CELLS",
@@ -66,6 +67,8 @@ __all__ = [
     "CTRNNConfig",
     "Cell",
     "CellConfig",
+    "ComplexDiagonalCell",
+    "ComplexDiagonalConfig",
     "Diagonal",
     "EigenvalueInitializer",
     "FullyConnected",

@@ -1,4 +1,4 @@
-"""What every recurrent cell is: h' = f(h, x), unit by unit."""
+"""The base classes of cells, recurrences h' = f(h, x), and of their settings."""
 
 import abc
 import dataclasses
@@ -21,12 +21,12 @@ UNITS = eqx.if_array(-1)
 
 
 class Cell(eqx.Module):
-    """A recurrence h' = f(h, x) of units whose parameters each drive their own unit alone.
+    """A recurrence h' = f(h, x) of units, where the parameters of a unit act on that unit alone.
 
     A cell is written as the update of *one* unit. Every array of a cell has `hidden` as its
-    last axis, and entry i along it belongs to unit i. That is what lets the local gradient rules
-    carry one number per weight, and what a new cell has to respect. Last, because a processor
-    then does the same to neighbouring numbers, whatever the number of inputs (decision 0012).
+    last axis, and entry i along it belongs to unit i. Local gradient rules rely on this: they
+    carry one number per weight. The axis is the last one so that neighbouring numbers get the
+    same operations, whatever the number of inputs (docs/decisions/0012).
 
     The state is `[k, hidden]`: k real components per unit.
     """
@@ -45,12 +45,12 @@ class Cell(eqx.Module):
         """One Euler micro-step of one unit; `self` holds that unit's part of every array.
 
         `own` is the unit's state as it leaks into itself, `h` the state as all units
-        communicate it. The split is what distinguishes RFLO (own alone) from SnAp-1.
+        communicate it. RFLO differentiates by `own` alone, SnAp-1 by both.
         """
 
     @property
     def micro_steps(self) -> int:
-        """How many micro-steps make one step."""
+        """The number of micro-steps in one step."""
         return 1
 
     @property
@@ -59,7 +59,7 @@ class Cell(eqx.Module):
         return False
 
     def micro_step(self, h: State, x: Input) -> State:
-        """All units' micro-step."""
+        """One micro-step of all units."""
         each = lambda unit, own: unit.unit(own, h, x)  # noqa: E731
         return eqx.filter_vmap(each, in_axes=UNITS, out_axes=-1)(self, h)
 
@@ -77,34 +77,34 @@ class Cell(eqx.Module):
         return self.hidden_size * self.components
 
     def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
-        """What the readouts see of the state, and, where the cell has a skip, of the input."""
-        del x
+        """The input of the readouts: a function of the state and, in a cell with a skip, of x."""
         return h.ravel()
 
     def project(self) -> Self:
-        """The nearest cell whose parameters are admissible; applied after every update."""
+        """The nearest cell with admissible parameters; applied after every update."""
         return self
 
 
 class LeakyCell(Cell):
-    """A cell whose units forget at a rate of their own: ∂h'ᵢ/∂ownᵢ does not depend on h or x.
+    """A cell whose ∂h'ᵢ/∂ownᵢ, the leak, does not depend on h or x.
 
     RFLO keeps exactly this leak of the state's Jacobian.
     """
 
 
 class CellConfig(eqx.Module):
-    """How to build a cell once the number of inputs is known: the settings of an agent's cell."""
+    """The settings of a cell; calling it with the size of the input makes the cell."""
 
     cell: ClassVar[Callable[..., Cell]]
+    _: dataclasses.KW_ONLY
     hidden_size: int = 32
 
     def __check_init__(self):
         if self.hidden_size < 1:
-            raise ValueError(f"hidden is {self.hidden_size}: a cell has 1 unit or more")
+            raise ValueError(f"hidden_size is {self.hidden_size}: a cell has 1 unit or more")
 
     def __call__(self, input_size: int, key: Key) -> Cell:
-        """The cell, freshly initialised."""
+        """The cell with initial parameters."""
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return type(self).cell(input_size, key=key, **settings)
 

@@ -1,14 +1,14 @@
 """The continuous-time recurrent network of the paper."""
 
-from collections.abc import Callable
-from typing import ClassVar, Self
+import dataclasses
+from typing import Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl.cells.base import Cell, CellConfig, Input, LeakyCell, State, Unit, lecun_normal
+from rtrrl.cells.base import CellConfig, Input, LeakyCell, State, Unit, lecun_normal
 from rtrrl.cells.wirings import Diagonal, FullyConnected, Mask, Wiring
 from rtrrl.types import Key
 
@@ -18,12 +18,13 @@ class CTRNN(LeakyCell):
 
         h' = h + (dt/τ)(−h + tanh(W ξ)),   1/dt micro-steps a step
 
-    One trainable time constant per unit, kept ≥ 1 so that the leak 1 − dt/τ stays in [0, 1).
+    The time constants τ, one per unit, are trained and kept ≥ 1, so that the leak 1 − dt/τ stays
+    in [0, 1).
 
     **Raises** `ValueError` where `dt` is not 1/k for a whole k.
 
     >>> import jax
-    >>> cell = CTRNN(inputs=3, hidden=4, key=jax.random.key(0))
+    >>> cell = CTRNN(input_size=3, hidden_size=4, key=jax.random.key(0))
     >>> cell(cell.initial_state(), jax.numpy.ones(3)).shape
     (1, 4)
     """
@@ -48,12 +49,8 @@ class CTRNN(LeakyCell):
         if not 0 < dt <= 1 or abs(1 / dt - round(1 / dt)) > 1e-9:
             raise ValueError(f"dt is {dt}: it must be 1/k for a whole k, such as 1, 0.5 or 0.1")
         weight_key, tau_key, mask_key = jax.random.split(key, 3)
-        self.input_size, self.hidden_size, self.dt, self.wiring = (
-            input_size,
-            hidden_size,
-            dt,
-            wiring,
-        )
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.dt, self.wiring = dt, wiring
         self.mask = wiring.mask(input_size, hidden_size, mask_key)
         fan_in = self.mask[:-1].sum(axis=0)
         weight = lecun_normal(weight_key, self.mask.shape, 1) / jnp.sqrt(fan_in)
@@ -68,12 +65,10 @@ class CTRNN(LeakyCell):
 
     @property
     def micro_steps(self) -> int:
-        """1/dt."""
         return round(1 / self.dt)
 
     @property
     def diagonal(self) -> bool:
-        """True with diagonal wiring."""
         return isinstance(self.wiring, Diagonal)
 
     def project(self) -> Self:
@@ -84,6 +79,7 @@ class CTRNN(LeakyCell):
 class CTRNNConfig(CellConfig):
     """Settings of a CT-RNN."""
 
-    cell: ClassVar[Callable[..., Cell]] = CTRNN
+    cell = CTRNN
+    _: dataclasses.KW_ONLY
     dt: float = 1.0
     wiring: Wiring = FullyConnected()

@@ -1,4 +1,4 @@
-"""How long the units of a linear recurrence remember at first, and the bound on it for life."""
+"""The initial eigenvalues of a linear recurrence, and the bound on their moduli."""
 
 import abc
 import math
@@ -13,15 +13,15 @@ from rtrrl.types import Key
 Nu = Float[Array, "hidden"]
 
 MAX_MODULUS = 0.9999
-"""Adam alone drives |Λ| past 1 and the state overflows; this is a memory of 10,000 steps."""
+"""A memory of 10,000 steps. Without a bound, Adam drives |Λ| past 1 and the state overflows."""
 
 
 class EigenvalueInitializer(eqx.Module):
-    """A distribution of initial retentions |Λ| = exp(−e^ν)."""
+    """A distribution of the initial moduli |Λ| = exp(−e^ν)."""
 
     @abc.abstractmethod
     def nu(self, key: Key, hidden_size: int) -> Nu:
-        """ν of every unit."""
+        """ν of every unit, such that |Λ| ≤ `MAX_MODULUS`."""
 
 
 class UniformRing(EigenvalueInitializer):
@@ -39,16 +39,16 @@ class UniformRing(EigenvalueInitializer):
             raise ValueError(f"r_min, r_max are {ends}: they must obey 0 ≤ r_min < r_max ≤ 1")
 
     def nu(self, key: Key, hidden_size: int) -> Nu:
-        """ν = log(−½ log(u (r_max² − r_min²) + r_min²)), within the bound."""
+        """ν = log(−½ log(u (r_max² − r_min²) + r_min²)), bounded."""
         u = jax.random.uniform(key, (hidden_size,), minval=1e-6)
         squared = u * (self.r_max**2 - self.r_min**2) + self.r_min**2
         return bounded(jnp.log(-0.5 * jnp.log(squared)))
 
 
 class LogUniformTimescales(EigenvalueInitializer):
-    """Time constants −1/log|Λ| log-uniform from `shortest` to `longest` steps.
+    """Time constants τ = −1/log|Λ| log-uniform from `shortest` to `longest` steps.
 
-    Every order of magnitude gets as many units, so that some remember for as long as is needed.
+    Every order of magnitude gets equally many units, so that some have any memory that is needed.
 
     **Raises** `ValueError` where 0 < shortest ≤ longest < ∞ does not hold.
     """
@@ -58,18 +58,18 @@ class LogUniformTimescales(EigenvalueInitializer):
 
     def __check_init__(self) -> None:
         ends = (self.shortest, self.longest)
-        plain = all(isinstance(time, int | float) for time in ends)
-        if plain and not 0 < self.shortest <= self.longest < math.inf:
+        numbers = all(isinstance(time, int | float) for time in ends)
+        if numbers and not 0 < self.shortest <= self.longest < math.inf:
             raise ValueError(
                 f"shortest, longest are {ends}: they must obey 0 < shortest ≤ longest < ∞"
             )
 
     def nu(self, key: Key, hidden_size: int) -> Nu:
-        """ν = −log τ, uniform."""
+        """ν = −log τ, uniform, bounded."""
         low, high = -math.log(self.longest), -math.log(self.shortest)
         return bounded(jax.random.uniform(key, (hidden_size,), minval=low, maxval=high))
 
 
 def bounded(nu: Nu) -> Nu:
-    """The nearest ν with exp(−e^ν) ≤ MAX_RETENTION."""
+    """The nearest ν with exp(−e^ν) ≤ `MAX_MODULUS`."""
     return jnp.maximum(nu, math.log(-math.log(MAX_MODULUS)))

@@ -1,8 +1,5 @@
 """The gated recurrent unit, with the reset gate after the product."""
 
-from collections.abc import Callable
-from typing import ClassVar
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,7 +13,7 @@ class GRU(Cell):
     """h' = z h + (1 − z) tanh(W x + b + r (U h + c)), gates z, r = σ(W [x; h; 1]).
 
     With the reset gate r applied after the product (Cho et al. 2014, as in cuDNN) each
-    weight drives one unit alone, which the usual form does not. `weight[g]` are the columns of
+    weight acts on one unit alone, which is not so in the usual form. `weight[g]` are the columns of
     the update gate (0), the reset gate (1) and the candidate (2) over [x; h; 1].
     """
 
@@ -45,4 +42,4 @@ class GRU(Cell):
 class GRUConfig(CellConfig):
     """Settings of a GRU."""
 
-    cell: ClassVar[Callable[..., Cell]] = GRU
+    cell = GRU

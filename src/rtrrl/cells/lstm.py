@@ -1,8 +1,5 @@
 """The long short-term memory."""
 
-from collections.abc import Callable
-from typing import ClassVar
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,16 +14,16 @@ class LSTM(Cell):
 
         i, f, o = σ(W [x; h; 1]),   g = tanh(W [x; h; 1])
 
-    The state of a unit is (h, c). Units read each other's h, c is a unit's own, and the features
-    are h. `weight[g]` are the columns of the input gate (0), the forget gate (1), the candidate
-    (2) and the output gate (3) over [x; h; 1]; the forget gate's bias starts at 1.
+    The state of a unit is (h, c). Units read each other's h but not c, and the features are h.
+    `weight[g]` are the columns of the input gate (0), the forget gate (1), the candidate (2) and
+    the output gate (3) over [x; h; 1]; the forget gate's bias starts at 1.
     """
 
     weight: Float[Array, "4 columns hidden"]
     input_size: int = eqx.field(static=True)
     hidden_size: int = eqx.field(static=True)
 
-    components: ClassVar[int] = 2
+    components = 2
 
     def __init__(self, input_size: int, hidden_size: int, *, key: Key):
         self.input_size, self.hidden_size = input_size, hidden_size
@@ -43,16 +40,13 @@ class LSTM(Cell):
 
     @property
     def feature_size(self) -> int:
-        """One feature per unit."""
         return self.hidden_size
 
     def features(self, h: State, x: Input | None = None) -> Float[Array, "features"]:
-        """The h of every unit, without its c."""
-        del x
         return h[0]
 
 
 class LSTMConfig(CellConfig):
     """Settings of an LSTM."""
 
-    cell: ClassVar[Callable[..., Cell]] = LSTM
+    cell = LSTM

@@ -1,7 +1,4 @@
-"""No recurrence: what is left of the agent is linear TD(λ)."""
-
-from collections.abc import Callable
-from typing import ClassVar
+"""No recurrence: the agent is then linear TD(λ)."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,10 +9,7 @@ from rtrrl.types import Key
 
 
 class Memoryless(Cell):
-    """h' = W [x; 1]: the last input and nothing before it, linearly.
-
-    With it the agent is the paper's linear TD(λ) baseline.
-    """
+    """h' = W [x; 1], linear in the last input: the paper's linear TD(λ) baseline."""
 
     weight: Float[Array, "columns hidden"]
     input_size: int = eqx.field(static=True)
@@ -27,16 +21,14 @@ class Memoryless(Cell):
 
     def unit(self, own: Unit, h: State, x: Input) -> Unit:
         """w · [x; 1]."""
-        del own, h
         return (self.weight @ jnp.concatenate([x, jnp.ones(1, x.dtype)]))[None]
 
     @property
     def diagonal(self) -> bool:
-        """No unit reads another, nor itself."""
         return True
 
 
 class MemorylessConfig(CellConfig):
     """Settings of the memoryless cell."""
 
-    cell: ClassVar[Callable[..., Cell]] = Memoryless
+    cell = Memoryless

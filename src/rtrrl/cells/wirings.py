@@ -1,4 +1,4 @@
-"""Which weights of a CT-RNN exist: fixed boolean masks over [x; h; 1]."""
+"""The wirings of a CT-RNN: fixed boolean masks of its weights over [x; h; 1]."""
 
 import abc
 
@@ -13,24 +13,22 @@ Mask = Bool[Array, "columns hidden"]
 
 
 class Wiring(eqx.Module):
-    """A rule for drawing the mask."""
+    """A distribution of masks."""
 
     @abc.abstractmethod
     def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
-        """True where a weight exists. The bias, the last row, is always present."""
+        """True where a weight exists; the last row, the bias, is all true."""
 
 
 class FullyConnected(Wiring):
     """Every weight exists."""
 
     def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
-        """All true."""
-        del key
         return jnp.ones((input_size + hidden_size + 1, hidden_size), bool)
 
 
 class SparseRandom(Wiring):
-    """Each weight exists with probability `density`; every unit keeps one input at least.
+    """Each weight exists with probability `density`; every unit has at least one input.
 
     **Raises** `ValueError` where `density` is not in (0, 1].
     """
@@ -41,7 +39,6 @@ class SparseRandom(Wiring):
         _check_density(self.density)
 
     def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
-        """Independent draws."""
         chance = jax.random.uniform(key, (hidden_size, input_size + hidden_size))
         rarest = chance == chance.min(axis=1, keepdims=True)
         return _with_bias((chance < self.density) | rarest)
@@ -51,21 +48,16 @@ class Diagonal(Wiring):
     """Every unit reads the input and itself, no other unit: diagonal RTRL is exact."""
 
     def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
-        """[1 | I | 1], transposed."""
-        del key
-        return _with_bias(
-            jnp.concatenate(
-                [jnp.ones((hidden_size, input_size), bool), jnp.eye(hidden_size, dtype=bool)], 1
-            )
-        )
+        inputs = jnp.ones((hidden_size, input_size), bool)
+        return _with_bias(jnp.concatenate([inputs, jnp.eye(hidden_size, dtype=bool)], axis=1))
 
 
 class NCP(Wiring):
     """Layers like a neural circuit policy's (Lechner et al. 2020).
 
-    Sensory inputs reach inter neurons alone, these reach command neurons, which are recurrent
-    among themselves and reach motor neurons. The units are split 1/2 inter, 1/4 command and the
-    rest motor; each allowed synapse exists with probability `density`.
+    The inputs drive inter neurons alone, these drive command neurons, which drive each other and
+    motor neurons. Half of the units are inter, a quarter command, the rest motor neurons; each
+    allowed synapse exists with probability `density`, and each unit has at least one input.
 
     **Raises** `ValueError` where `density` is not in (0, 1].
     """
@@ -76,11 +68,9 @@ class NCP(Wiring):
         _check_density(self.density)
 
     def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
-        """Random synapses inside the allowed blocks."""
         inter, command = hidden_size // 2, hidden_size // 4
-        layer = jnp.searchsorted(
-            jnp.array([inter, inter + command]), jnp.arange(hidden_size), side="right"
-        )
+        ends = jnp.array([inter, inter + command])
+        layer = jnp.searchsorted(ends, jnp.arange(hidden_size), side="right")
         sensory = jnp.broadcast_to((layer == 0)[:, None], (hidden_size, input_size))
         to, source = layer[:, None], layer[None, :]
         synapses = (to == source + 1) | ((to == 1) & (source == 1))
