@@ -1,41 +1,41 @@
-"""The product that dense RTRL cannot avoid, J' = A·J, timed alone."""
+"""The matrix product that dense RTRL cannot avoid, J' = A·J, timed alone."""
 
 import os
 
-# numpy's BLAS reads it when it is loaded: the agent has one core, and so has its floor
+# read by numpy's BLAS when it is loaded: the agent has one core, and so has its floor
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from subjects import newborn
 from timing import Row, compiled
+from workloads import initial_state
 
 from rtrrl.agents import RTRRL
 
 
 def shape(agent: RTRRL) -> tuple[int, int]:
-    """J's: a row for each unit, a column for each recurrent parameter."""
-    cell = jax.eval_shape(lambda: newborn(agent)).parameters.cell
+    """The shape of J: a row for each unit, a column for each recurrent parameter."""
+    cell = jax.eval_shape(lambda: initial_state(agent)).parameters.cell
     return cell.hidden_size, cell.weight.size + cell.tau.size
 
 
 def numpy_row(hidden: int, columns: int) -> Row:
-    """By numpy's BLAS on one thread."""
+    """The product by numpy's BLAS on one thread."""
     A, J = _factors(hidden, columns)
 
     def run(pair: tuple[np.ndarray, np.ndarray], steps: int) -> tuple[np.ndarray, np.ndarray]:
-        now, after = pair
+        J, result = pair
         for _ in range(steps):
-            np.matmul(A, now, out=after)
-            now, after = after, now
-        return now, after
+            np.matmul(A, J, out=result)
+            J, result = result, J
+        return J, result
 
     return Row("A·J, BLAS", (J, np.empty_like(J)), run)
 
 
 def xla_row(hidden: int, columns: int) -> Row:
-    """By XLA."""
+    """The product by XLA."""
     A, J = _factors(hidden, columns)
 
     def loop(J: jax.Array, steps: jax.Array, A: jax.Array) -> jax.Array:
@@ -45,7 +45,7 @@ def xla_row(hidden: int, columns: int) -> Row:
 
 
 def _factors(hidden: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """A is orthogonal, so that J neither grows nor dies."""
+    """A and J; A is orthogonal, so that the norm of J stays the same."""
     rng = np.random.default_rng(0)
     A, _ = np.linalg.qr(rng.normal(size=(hidden, hidden)))
     return A.astype(np.float32), rng.normal(size=(hidden, columns)).astype(np.float32)

@@ -1,12 +1,12 @@
 /* The floor: one learning step of a CT-RNN with RFLO, TD(lambda) and Adam, in three passes.
 
-   The arithmetic is that of RTRRL.paper on discrete actions, with nothing around it: no
-   framework, no environment, no random numbers. What the world answers and which actions were
-   taken are read from a tape. Sizes and settings are compiled in, as they are in JAX:
+   The arithmetic is that of RTRRL.paper on discrete actions and nothing else: no framework, no
+   environment, no random numbers. Observations, rewards, discounts and actions are read from a
+   recording. Sizes and settings are compiled in, as they are in JAX:
 
      HIDDEN OBSERVATIONS ACTIONS                         sizes
      GAMMA DECAY_ACTOR DECAY_CRITIC DECAY_CELL           discount, and discount times trace decay
-     ACTOR_INFLUENCE ENTROPY_RATE                        weights of actor and entropy gradients
+     ACTOR_COEFFICIENT ENTROPY_COEFFICIENT               weights of actor and entropy gradients
      RATE_ACTOR RATE_CRITIC RATE_CELL CLIP B1 B2 EPSILON Adam after clipping the global norm   */
 
 #include <math.h>
@@ -34,8 +34,8 @@ typedef struct {
     float squared_td_error, entropy;
 } Agent;
 
-/* Gradients with respect to y: of log pi(action), and ENTROPY_RATE times that of the entropy. */
-static float policy_gradients(const float *y, int action, float *score, float *calm) {
+/* Gradients with respect to y: of log pi(action), and of ENTROPY_COEFFICIENT times the entropy. */
+static float policy_gradients(const float *y, int action, float *score, float *entropy_gradient) {
     float top = y[0], sum = 0, entropy = 0, log_p[ACTIONS], p[ACTIONS];
     for (int a = 1; a < ACTIONS; a++) top = fmaxf(top, y[a]);
     for (int a = 0; a < ACTIONS; a++) sum += expf(y[a] - top);
@@ -46,7 +46,7 @@ static float policy_gradients(const float *y, int action, float *score, float *c
     }
     for (int a = 0; a < ACTIONS; a++) {
         score[a] = (a == action) - p[a];
-        calm[a] = -ENTROPY_RATE * p[a] * (log_p[a] + entropy);
+        entropy_gradient[a] = -ENTROPY_COEFFICIENT * p[a] * (log_p[a] + entropy);
     }
     return entropy;
 }
@@ -58,8 +58,8 @@ static float readout(const float *weight, const float *h) {
 }
 
 /* Traces, and the ascent direction delta e + bonus; returns its squared norm. */
-static float remember(float *trace, const float *features, int size, float decay, float gradient,
-                      float bonus, float delta, float *ascent) {
+static float accumulate(float *trace, const float *features, int size, float decay, float gradient,
+                        float bonus, float delta, float *ascent) {
     float squares = 0;
     for (int j = 0; j < size; j++) {
         trace[j] = decay * trace[j] + gradient * features[j];
@@ -80,10 +80,10 @@ static void adam(Agent *s, const float *ascent, int from, int to, float rate, fl
 }
 
 static void step(Agent *s, const float *observation, int action, float reward, float discount) {
-    float score[ACTIONS], calm[ACTIONS], xi[XI] = {0}, f[FEATURES], drive[HIDDEN];
-    static float ascent[PARAMETERS]; /* of large networks it would not fit on the stack */
+    float score[ACTIONS], entropy_gradient[ACTIONS], xi[XI] = {0}, f[FEATURES], drive[HIDDEN];
+    static float ascent[PARAMETERS]; /* too large for the stack */
     float squares = 0;
-    s->entropy += policy_gradients(s->y, action, score, calm);
+    s->entropy += policy_gradients(s->y, action, score, entropy_gradient);
 
     memcpy(f, s->h, sizeof s->h);
     f[HIDDEN] = 1;
@@ -92,7 +92,7 @@ static void step(Agent *s, const float *observation, int action, float reward, f
     xi[INPUTS - 1] = reward;
     memcpy(xi + INPUTS, f, sizeof f);
 
-    /* first pass: h' and what it is worth */
+    /* first pass: h', its value and the TD error */
     for (int i = 0; i < HIDDEN; i++) {
         drive[i] = 0;
         for (int j = 0; j < XI; j++) drive[i] += s->theta[i * XI + j] * xi[j];
@@ -104,28 +104,28 @@ static void step(Agent *s, const float *observation, int action, float reward, f
 
     /* second pass: traces, influence, ascent direction and its norm */
     for (int i = 0; i < HIDDEN; i++) {
-        float told = s->feedback_critic[i], calmed = 0, rate = 1 / TAU(s->theta)[i];
+        float gradient = s->feedback_critic[i], bonus = 0, rate = 1 / TAU(s->theta)[i];
         for (int a = 0; a < ACTIONS; a++) {
-            told += ACTOR_INFLUENCE * score[a] * s->feedback_actor[a * HIDDEN + i];
-            calmed += calm[a] * s->feedback_actor[a * HIDDEN + i];
+            gradient += ACTOR_COEFFICIENT * score[a] * s->feedback_actor[a * HIDDEN + i];
+            bonus += entropy_gradient[a] * s->feedback_actor[a * HIDDEN + i];
         }
         float *P = s->influence + i * XI, slope = rate * (1 - drive[i] * drive[i]);
-        squares += remember(s->trace + i * XI, P, XI, DECAY_CELL, told, calmed, delta,
-                            ascent + i * XI);
+        squares += accumulate(s->trace + i * XI, P, XI, DECAY_CELL, gradient, bonus, delta,
+                              ascent + i * XI);
         for (int j = 0; j < XI; j++) P[j] = (1 - rate) * P[j] + slope * xi[j];
-        squares += remember(TAU(s->trace) + i, TAU(s->influence) + i, 1, DECAY_CELL, told, calmed,
-                            delta, TAU(ascent) + i);
+        squares += accumulate(TAU(s->trace) + i, TAU(s->influence) + i, 1, DECAY_CELL, gradient,
+                              bonus, delta, TAU(ascent) + i);
         TAU(s->influence)[i] =
             (1 - rate) * TAU(s->influence)[i] - rate * rate * (drive[i] - f[i]);
     }
     for (int a = 0; a < ACTIONS; a++)
-        squares += remember(PI(s->trace) + a * FEATURES, f, FEATURES, DECAY_ACTOR, score[a],
-                            calm[a], delta, PI(ascent) + a * FEATURES);
-    squares += remember(V(s->trace), f, FEATURES, DECAY_CRITIC, 1, 0, delta, V(ascent));
+        squares += accumulate(PI(s->trace) + a * FEATURES, f, FEATURES, DECAY_ACTOR, score[a],
+                              entropy_gradient[a], delta, PI(ascent) + a * FEATURES);
+    squares += accumulate(V(s->trace), f, FEATURES, DECAY_CRITIC, 1, 0, delta, V(ascent));
 
     /* third pass: clip, Adam, tau >= 1 */
     float scale = CLIP / fmaxf(CLIP, sqrtf(squares));
-    s->b1_power = fmaxf(B1 * s->b1_power, 1e-30f); /* never a denormal, which are slow */
+    s->b1_power = fmaxf(B1 * s->b1_power, 1e-30f); /* denormals are slow */
     s->b2_power = fmaxf(B2 * s->b2_power, 1e-30f);
     adam(s, ascent, 0, CELL, RATE_CELL, scale);
     adam(s, ascent, CELL, CELL + ACTOR, RATE_ACTOR, scale);

@@ -1,4 +1,4 @@
-"""The C loop of `floor.c`, compiled on the spot and called in this process."""
+"""The C loop of `floor.c`, compiled on demand and called in this process."""
 
 import ctypes
 import shutil
@@ -15,10 +15,11 @@ from rtrrl.learning.policies import Categorical
 
 SOURCE = Path(__file__).with_name("floor.c")
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+MISSING = "no C compiler (cc) on the path"
 
 
-class Tape(NamedTuple):
-    """What the world answered at each step, and the action it answered to."""
+class Recording(NamedTuple):
+    """The recorded result of each step, and the action that was taken."""
 
     observations: np.ndarray
     actions: np.ndarray
@@ -26,11 +27,11 @@ class Tape(NamedTuple):
     discounts: np.ndarray
 
     @classmethod
-    def random(cls, steps: int, observations: int, actions: int, seed: int = 0) -> "Tape":
-        """A stream that never ends an episode."""
+    def random(cls, steps: int, observation_size: int, actions: int, seed: int = 0) -> "Recording":
+        """A random stream without episode ends."""
         rng = np.random.default_rng(seed)
         return cls(
-            rng.normal(size=(steps, observations)).astype(np.float32),
+            rng.normal(size=(steps, observation_size)).astype(np.float32),
             rng.integers(actions, size=steps, dtype=np.int32),
             rng.normal(size=steps).astype(np.float32),
             np.ones(steps, np.float32),
@@ -38,20 +39,20 @@ class Tape(NamedTuple):
 
 
 def compiler() -> str | None:
-    """The C compiler, if there is one."""
+    """The path of the C compiler, or None."""
     return shutil.which("cc")
 
 
-class Floor:
-    """A CT-RNN + RFLO agent with discrete actions, as C that is compiled for its sizes."""
+class CLoop:
+    """A CT-RNN + RFLO agent with discrete actions, in C compiled for its sizes and settings."""
 
     def __init__(self, agent: RTRRL, state: RTRRLState):
         cc = compiler()
         if cc is None:
-            raise FileNotFoundError("no C compiler: cc is not on the path")
+            raise FileNotFoundError(MISSING)
         self.sizes = _sizes(agent, state)
         defines = [f"-D{k}={v}" for k, v in (self.sizes | _settings(agent)).items()]
-        # a loaded library outlives its file
+        # the loaded library stays usable after its file is deleted
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder) / "floor.so"
             command = [cc, *FLAGS, *defines, str(SOURCE), "-o", str(library), "-lm"]
@@ -64,9 +65,9 @@ class Floor:
         ]
         self._learn.restype = None
 
-    def learn(self, s: np.ndarray, steps: int, tape: Tape) -> np.ndarray:
-        """`steps` steps along the tape, round and round; changes `s` in place."""
-        self._learn(s, steps, len(tape.rewards), *tape)
+    def learn(self, s: np.ndarray, steps: int, recording: Recording) -> np.ndarray:
+        """Take `steps` steps along the recording, repeated as needed; changes `s` in place."""
+        self._learn(s, steps, len(recording.rewards), *recording)
         return s
 
     def pack(self, state: RTRRLState) -> np.ndarray:
@@ -118,8 +119,8 @@ def _settings(agent: RTRRL) -> dict[str, str]:
         "DECAY_ACTOR": agent.gamma * agent.lambda_actor,
         "DECAY_CRITIC": agent.gamma * agent.lambda_critic,
         "DECAY_CELL": agent.gamma * agent.lambda_recurrent,
-        "ACTOR_INFLUENCE": agent.actor_coefficient,
-        "ENTROPY_RATE": agent.entropy_coefficient,
+        "ACTOR_COEFFICIENT": agent.actor_coefficient,
+        "ENTROPY_COEFFICIENT": agent.entropy_coefficient,
         "RATE_ACTOR": update.learning_rate * update.actor_multiple,
         "RATE_CRITIC": update.learning_rate,
         "RATE_CELL": update.learning_rate * update.recurrent_multiple,

@@ -1,14 +1,12 @@
-"""What an accelerator does with many agents, with one large one, and with dense RTRL.
+"""Many agents, one large agent, and dense RTRL on an accelerator.
 
     python benchmarks/gpu.py [--quick] [--json PATH]
 
-Runs unattended in less than ten minutes on whatever device JAX finds first. A size that does not
-fit is named in one line and left out. The JSON is written after every size.
+Takes less than ten minutes on the first device that JAX finds. A size that does not fit is named
+in one line and left out. The JSON file is written after every size.
 """
 
-import argparse
 import functools
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +16,10 @@ import dense
 import jax
 import jax.numpy as jnp
 from memory import least
-from rich import box
+from output import options, short, table, write_json
 from rich.console import Console
-from rich.table import Table
-from subjects import TASKS, live_row, paper
-from timing import QUICK, Effort, Program, Row, about, compiled, interleave, ratio
+from timing import QUICK, Effort, Row, about, compiled, interleave, program_of, ratio
+from workloads import TASKS, paper, training_row
 
 from rtrrl.gradients import RTRL
 
@@ -30,14 +27,7 @@ PATH = Path("docs/performance/gpu.json")
 TASK = TASKS[0]
 EFFORT = Effort(5, 0.1)
 LIMIT_S = 480
-"""No size is begun later than this, so that the whole ends within ten minutes."""
-
-SIZES = {
-    "population": (1, 8, 64, 512, 4096, 16_384, 65_536),
-    "large": (1024, 2048, 4096, 8192),
-    "dense": (32, 64, 128, 256),
-}
-QUICK_SIZES = {"population": (4,), "large": (32,), "dense": (8,)}
+"""No size starts later than this, so that the whole ends within ten minutes."""
 
 COLUMNS = {
     "population": ("agents", "µs a step", "agent-steps a second", "bytes an agent"),
@@ -46,34 +36,33 @@ COLUMNS = {
 }
 TITLES = {
     "population": "CT-RNN + RFLO, 32 units, many agents",
-    "large": "CT-RNN + RFLO, one large agent, beside a copy of its state",
-    "dense": "Dense RTRL beside its product alone",
+    "large": "CT-RNN + RFLO, one large agent, compared with a copy of its state",
+    "dense": "Dense RTRL, compared with its matrix product alone",
 }
 
 
 def population(agents: int, effort: Effort) -> dict[str, float]:
     """Many small agents at once."""
-    row = live_row("paper", paper(TASK), TASK, agents)
+    row = training_row("paper", paper(TASK), TASK, agents)
     interleave([row], effort)
-    assert isinstance(row.run, Program)
     return {
         "us": row.median * agents,
         "agent_steps_per_second": 1e6 / row.median,
-        "bytes_per_agent": row.run.bytes / agents,
+        "bytes_per_agent": program_of(row).bytes / agents,
     }
 
 
 def large(hidden: int, effort: Effort) -> dict[str, float]:
-    """One agent, beside reading and writing each number of its state once."""
+    """One agent, compared with reading and writing each number of its state once."""
     agent = paper(TASK, hidden)
     held = least(agent)
-    floor, row = copy_row(held), live_row("paper", agent, TASK)
+    floor, row = copy_row(held), training_row("paper", agent, TASK)
     interleave([floor, row], effort)
     return {"us": row.median, "bytes": held, "floor_us": floor.median, "ratio": ratio(row, floor)}
 
 
 def copy_row(held: int) -> Row:
-    """So many bytes read and written."""
+    """Reading and writing `held` bytes."""
     numbers = jnp.zeros(held // 4)
 
     def loop(numbers: jax.Array, steps: jax.Array) -> jax.Array:
@@ -83,10 +72,10 @@ def copy_row(held: int) -> Row:
 
 
 def exact(hidden: int, effort: Effort) -> dict[str, float]:
-    """Dense RTRL, beside A·J on the same device."""
+    """Dense RTRL, compared with A·J on the same device."""
     agent = paper(TASK, hidden, RTRL())
     rows, columns = dense.shape(agent)
-    floor, row = dense.xla_row(rows, columns), live_row("dense", agent, TASK)
+    floor, row = dense.xla_row(rows, columns), training_row("dense", agent, TASK)
     interleave([floor, row], effort)
     return {
         "us": row.median,
@@ -96,15 +85,17 @@ def exact(hidden: int, effort: Effort) -> dict[str, float]:
     }
 
 
-STUDIES: dict[str, Callable[[int, Effort], dict[str, float]]] = {
-    "population": population,
-    "large": large,
-    "dense": exact,
+Study = Callable[[int, Effort], dict[str, float]]
+STUDIES: dict[str, tuple[Study, tuple[int, ...], int]] = {
+    "population": (population, (1, 8, 64, 512, 4096, 16_384, 65_536), 4),
+    "large": (large, (1024, 2048, 4096, 8192), 32),
+    "dense": (exact, (32, 64, 128, 256), 8),
 }
+"""What is measured, the sizes, and the one size of a quick run."""
 
 
 def attempt(measure: Callable[[], dict[str, float]], size: str) -> dict[str, Any]:
-    """What was measured, or why not, in one line."""
+    """The measurement, or one line that says why there is none."""
     try:
         return measure()
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
@@ -112,49 +103,29 @@ def attempt(measure: Callable[[], dict[str, float]], size: str) -> dict[str, Any
         return {"error": f"{size} is left out: {reason}"}
 
 
-def table(study: str, records: list[dict[str, Any]]) -> Table:
-    """A line for each size that fitted."""
-    drawn = Table(title=TITLES[study], box=box.SIMPLE_HEAD)
-    for heading in COLUMNS[study]:
-        drawn.add_column(heading, justify="right")
-    for cells in lines(study, records):
-        drawn.add_row(*cells)
-    return drawn
-
-
 def lines(study: str, records: list[dict[str, Any]]) -> list[list[str]]:
     """The cells of a study's table."""
     here = [r for r in records if r["study"] == study and "error" not in r]
     names = [name for name in (here[0] if here else {}) if name not in ("study", "size")]
-    return [[f"{r['size']:,}", *(_number(r[name]) for name in names)] for r in here]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return [[f"{r['size']:,}", *(short(r[name]) for name in names)] for r in here]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run at all?")
-    parser.add_argument("--json", type=Path, metavar="PATH", help=f"instead of {PATH}")
-    options = parser.parse_args()
-    sizes, effort = (QUICK_SIZES, QUICK) if options.quick else (SIZES, EFFORT)
-    path = options.json or (None if options.quick else PATH)
-    console, records, began = Console(), [], time.monotonic()
+    arguments = options(__doc__, PATH)
+    effort = QUICK if arguments.quick else EFFORT
+    console, records, start = Console(), [], time.monotonic()
     console.print(f"{about()['device']}, jax {jax.__version__}")
-    for study, measure in STUDIES.items():
-        for size in sizes[study]:
+    for study, (measure, sizes, small) in STUDIES.items():
+        for size in (small,) if arguments.quick else sizes:
             named = f"{study} {size:,}"
-            if time.monotonic() - began > LIMIT_S:
+            if time.monotonic() - start > LIMIT_S:
                 found = {"error": f"{named} is left out: {LIMIT_S} s are over"}
             else:
                 found = attempt(functools.partial(measure, size, effort), named)
             console.print(found.get("error", f"{named}: {found.get('us', 0):,.2f} µs"))
             records.append({"study": study, "size": size} | found)
-            if path:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps({"about": about(), "rows": records}, indent=2) + "\n")
-        console.print(table(study, records))
+            write_json(arguments.json, about=about(), rows=records)
+        console.print(table(TITLES[study], COLUMNS[study], lines(study, records)))
 
 
 if __name__ == "__main__":

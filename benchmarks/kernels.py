@@ -1,16 +1,14 @@
-"""Where a step's time goes: what the compiler made of it, beside what the C loop does.
+"""Where a step's time goes: the kernels that XLA makes of it, compared with the C loop.
 
     python benchmarks/kernels.py [--quick] [--json PATH]
 
-The kernels of a step (fused loops, products, copies) are read from the optimised program, with the
+The kernels of a step (fused loops, products, copies) are read from the optimized program, with the
 bytes that they read and write of arrays at least a quarter as large as the recurrent weights. Times
 are taken in turn with the row's floor, and with the same agent without clipping of the norm.
 """
 
 import dense  # first: it limits numpy's threads  # isort: skip
-import argparse
 import dataclasses
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,44 +17,41 @@ from typing import Any, NamedTuple
 import floor
 import hlo
 import jax
-from rich import box
+from output import options, table, write_json
 from rich.console import Console
-from rich.table import Table
-from subjects import TASKS, births, c_row, default, live_row, living, newborn, paper
-from timing import FULL, QUICK, Effort, Program, Row, about, compiled, interleave, ratio
+from timing import FULL, QUICK, Effort, Row, about, compiled, interleave, program_of, ratio
+from workloads import (
+    TASKS,
+    c_loop_row,
+    default,
+    environment,
+    initial_state,
+    initializer,
+    paper,
+    training,
+    training_row,
+)
 
 from rtrrl.agents import RTRRL
-from rtrrl.environments import Environment, make
 from rtrrl.gradients import RTRL
 from rtrrl.learning.optimizers import Adam
+from rtrrl.training import loop
 
 PATH = Path("docs/performance/kernels.json")
 TASK = TASKS[0]
 SIZES = (2, 32, 128, 256, 512, 1024)
 SEEDS = 8
 
-PASSES = {
-    "drive": (("weights",), ()),
-    "traces": (("traces", "influence"), ("traces", "influence", "ascent")),
-    "Adam": (
-        ("ascent", "first moment", "second moment", "weights"),
-        ("first moment", "second moment", "weights"),
-    ),
-}
-"""The passes of `floor.c`: the arrays of the weights' size that each reads and writes."""
+C_LOOP_PASSES = (1, 5, 7)
+"""Arrays of the weights' size that each pass of `floor.c` reads or writes.
 
-ROLES = {
-    "parameters": "weights",
-    "traces": "traces",
-    "influence": "influence",
-    "mu": "first moment",
-    "nu": "second moment",
-}
-"""What the compiler's names of the agent's arrays contain, and what they are."""
+1: reads the weights. 2: reads traces and influence, writes both and the ascent direction. 3: reads
+the ascent direction, and reads and writes both moments and the weights.
+"""
 
 
 class Case(NamedTuple):
-    """An agent beside a floor: what makes the floor's rows, and the bytes that it moves."""
+    """An agent and its floor: what makes the floor's rows, and the bytes that it moves."""
 
     row: str
     agent: RTRRL
@@ -65,27 +60,25 @@ class Case(NamedTuple):
 
 
 def cases(quick: bool) -> list[Case]:
-    """All of them; where there is no C compiler, less those beside the C loop."""
+    """All cases; without a C compiler, those that need no C loop."""
     made = []
-    for hidden in (32,) if quick else SIZES:
-        agent = paper(TASK, hidden)
-        if floor.compiler():
-            made.append(_beside_c(agent, hidden))
+    if floor.compiler():
+        made += [_beside_c_loop(hidden) for hidden in ((32,) if quick else SIZES)]
     if not quick:
         made += [_beside_paper(hidden) for hidden in SIZES[:2]]
         made.append(_beside_product(32))
     return made
 
 
-def _beside_c(agent: RTRRL, hidden: int) -> Case:
-    arrays = sum(len(names) for both in PASSES.values() for names in both)
-    what = f"CT-RNN + RFLO, n = {hidden}"
-    return Case(what, agent, lambda: [c_row(agent)], arrays * recurrent(agent))
+def _beside_c_loop(hidden: int) -> Case:
+    agent = paper(TASK, hidden)
+    moved = sum(C_LOOP_PASSES) * weight_bytes(agent)
+    return Case(f"CT-RNN + RFLO, n = {hidden}", agent, lambda: [c_loop_row(agent)], moved)
 
 
 def _beside_paper(hidden: int) -> Case:
     base = paper(TASK, hidden)
-    rows = lambda: [live_row("our CT-RNN", base, TASK)]  # noqa: E731
+    rows = lambda: [training_row("our CT-RNN", base, TASK)]  # noqa: E731
     what = f"RTU + diagonal RTRL, n = {hidden}"
     return Case(what, default(TASK, hidden), rows, moved(kernels(base)))
 
@@ -97,32 +90,24 @@ def _beside_product(hidden: int) -> Case:
     return Case(f"dense RTRL, n = {hidden}", agent, rows, 2 * 4 * math.prod(shape))
 
 
-def recurrent(agent: RTRRL) -> int:
+def weight_bytes(agent: RTRRL) -> int:
     """Bytes of the recurrent weights."""
-    cell = jax.eval_shape(lambda: newborn(agent)).parameters.cell
-    return cell.weight.size * cell.weight.dtype.itemsize
+    weight = jax.eval_shape(lambda: initial_state(agent)).parameters.cell.weight
+    return weight.size * weight.dtype.itemsize
 
 
 def kernels(agent: RTRRL) -> list[hlo.Kernel]:
-    """Those of the agent's step, the arrays by their roles."""
-    found = hlo.kernels(living(agent, TASK).text, recurrent(agent) // 4)
-    return [
-        kernel._replace(reads=_by_role(kernel.reads), writes=_by_role(kernel.writes))
-        for kernel in found
-    ]
+    """The kernels of the agent's step."""
+    return hlo.kernels(training(agent, TASK).text, weight_bytes(agent) // 4)
 
 
-def _by_role(arrays: dict[str, int]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for name, held in arrays.items():
-        words = name.split(".")[0].split("_")
-        role = next((role for word, role in ROLES.items() if word in words), name)
-        found[role] = found.get(role, 0) + held
-    return found
+def moved(found: list[hlo.Kernel]) -> int:
+    """Bytes that kernels read and write."""
+    return sum(kernel.bytes for kernel in found)
 
 
 def unclipped(agent: RTRRL) -> RTRRL | None:
-    """The same agent, whose updates may be of any norm; none if they may be already."""
+    """The same agent without clipping of the norm; None if it has none."""
     assert isinstance(agent.optimizer, Adam)
     if math.isinf(agent.optimizer.clip):
         return None
@@ -131,96 +116,75 @@ def unclipped(agent: RTRRL) -> RTRRL | None:
 
 def measured(case: Case, effort: Effort) -> dict[str, Any]:
     """Bytes, kernels and microseconds of a case."""
-    agents = [agent for agent in (case.agent, unclipped(case.agent)) if agent]
-    rows, floors = [live_row("", agent, TASK) for agent in agents], case.floors()
-    interleave([*floors, *rows], effort)
+    without, floors = unclipped(case.agent), case.floors()
+    row = training_row("", case.agent, TASK)
+    others = [training_row("", without, TASK)] if without else []
+    interleave([*floors, row, *others], effort)
     least = min(floors, key=lambda floor: floor.median)
-    found, *without = (kernels(agent) for agent in agents)
+    found = kernels(case.agent)
     return {
         "row": case.row,
         "against": least.name,
-        "us": rows[0].median,
+        "us": row.median,
         "floor_us": least.median,
-        "ratio": ratio(rows[0], least),
+        "ratio": ratio(row, least),
         "bytes": moved(found),
         "floor_bytes": case.floor_bytes,
         "kernels": len(found),
-        "copies": sum(kernel.kind == "copy" for kernel in found),
-        "whole": "xla_cpu_small_call" in living(case.agent, TASK).text,
-        "unclipped": [
-            {"bytes": moved(others), "ratio": ratio(row, rows[0])}
-            for row, others in zip(rows[1:], without, strict=True)
-        ],
-        "listed": [kernel._asdict() | {"bytes": kernel.bytes} for kernel in found if kernel.bytes],
+        "copies": sum(kernel.opcode == "copy" for kernel in found),
+        "one_function": "xla_cpu_small_call" in training(case.agent, TASK).text,
+        "unclipped": without and {"bytes": moved(kernels(without)), "ratio": ratio(others[0], row)},
     }
-
-
-def moved(found: list[hlo.Kernel]) -> int:
-    """Bytes that kernels read and write."""
-    return sum(kernel.bytes for kernel in found)
 
 
 def seeds(count: int, effort: Effort) -> dict[str, Any]:
     """Microseconds of one agent's step: alone, among others in turn, and side by side."""
-    agent, world = paper(TASK), make(TASK)
-    assert isinstance(world, Environment)
-    alone, in_turn = live_row("alone", agent, TASK), live_row("in turn", agent, TASK, count)
-    lives = births(agent, TASK, count)()
-    loop = lambda lives, steps: loop._side_by_side(agent, world, lives, steps, 1)  # noqa: E731
-    beside = Row("side by side", lives, compiled(loop, lives), count)
+    agent = paper(TASK)
+    alone, in_turn = (training_row("", agent, TASK, number) for number in (1, count))
+    states = initializer(agent, TASK, count)()
+    run = lambda states, steps: loop._side_by_side(  # noqa: E731
+        agent, environment(TASK), states, steps, 1
+    )
+    beside = Row("side by side", states, compiled(run, states), count)
     interleave([alone, in_turn, beside], effort)
-    assert isinstance(alone.run, Program)
     return {
         "count": count,
-        "bytes": alone.run.bytes,
+        "bytes": program_of(alone).bytes,
         "alone": alone.median,
         "in turn": {"us": in_turn.median, "ratio": ratio(in_turn, alone)},
         "side by side": {"us": beside.median, "ratio": ratio(beside, alone)},
     }
 
 
-def table(found: list[dict[str, Any]]) -> Table:
-    """A line for each case."""
-    drawn = Table(
-        title="Where the time goes",
-        box=box.SIMPLE_HEAD,
-        caption="bytes and time: × the floor's; unclipped: time × the clipped agent's",
-    )
-    for heading in ("", "kernels", "copies", "bytes", "time", "unclipped"):
-        drawn.add_column(heading, no_wrap=True)
-    for case in found:
-        drawn.add_row(
-            case["row"],
-            str(case["kernels"]),
-            str(case["copies"]),
-            f"{case['bytes'] / case['floor_bytes']:.2f}",
-            f"{case['ratio']:.2f}",
-            *(f"{other['ratio']:.2f}" for other in case["unclipped"]),
-        )
-    return drawn
+def line(case: dict[str, Any]) -> list[str]:
+    """The cells of a case."""
+    without = case["unclipped"]
+    return [
+        case["row"],
+        str(case["kernels"]),
+        str(case["copies"]),
+        f"{case['bytes'] / case['floor_bytes']:.2f}",
+        f"{case['ratio']:.2f}",
+        f"{without['ratio']:.2f}" if without else "",
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one case: does it run at all?")
-    parser.add_argument("--json", type=Path, metavar="PATH", help=f"instead of {PATH}")
-    options = parser.parse_args()
-    path = options.json or (None if options.quick else PATH)
-    effort, console = QUICK if options.quick else FULL, Console()
+    arguments, console = options(__doc__, PATH), Console()
+    effort = QUICK if arguments.quick else FULL
     if not floor.compiler():
-        console.print("no C compiler (cc) here: the rows beside the C loop are left out")
+        console.print(f"{floor.MISSING}: the rows compared with the C loop are left out")
+    found = []
     with console.status("") as status:
-        found = []
-        for case in cases(options.quick):
+        for case in cases(arguments.quick):
             status.update(case.row)
             found.append(measured(case, effort))
         status.update("many seeds")
-        side = seeds(4 if options.quick else SEEDS, effort)
-    console.print(table(found))
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        numbers = {"about": about(), "cases": found, "seeds": side}
-        path.write_text(json.dumps(numbers, indent=2) + "\n")
+        side = seeds(4 if arguments.quick else SEEDS, effort)
+    columns = ("", "kernels", "copies", "bytes", "time", "unclipped")
+    caption = "bytes and time: × the floor's; unclipped: time × the clipped agent's"
+    console.print(table("Where the time goes", columns, map(line, found), caption))
+    write_json(arguments.json, about=about(), cases=found, seeds=side)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Bytes per agent of a population, as a process of its own: python memory.py TASK AGENTS.
+"""Bytes per agent of many seeds, in a process of its own: python memory.py TASK SEEDS.
 
-Prints, as JSON, what an agent needs at least (parameters, influence, traces, moments), what the
+Prints, as JSON, the least that an agent needs (parameters, influence, traces, moments), what the
 compiled loop plans to hold at its peak, and by how much the process grew (Linux only, else null).
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from subjects import births, living, newborn, paper
+from workloads import initial_state, initializer, paper, training
 
 from rtrrl.agents import RTRRL
 from rtrrl.cells import recurrent_parameters
@@ -24,27 +24,27 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def least(agent: RTRRL) -> int:
     """Bytes of parameters, influence (one number a weight), traces and Adam's two moments."""
 
-    def learnt() -> PyTree:
-        groups = newborn(agent).parameters
-        return [parameters(groups)] * 4, recurrent_parameters(groups.cell)
+    def trainable() -> PyTree:
+        params = initial_state(agent).parameters
+        return [parameters(params)] * 4, recurrent_parameters(params.cell)
 
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(learnt)))
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(trainable)))
     return numbers * np.dtype(np.float32).itemsize
 
 
-def measured(task: str, agents: int) -> dict[str, float | None]:
-    """Bytes per agent: at least, planned by the compiler, and grown by the process."""
+def measured(task: str, seeds: int) -> dict[str, float | None]:
+    """Bytes per agent: the least, planned by the compiler, and grown by the process."""
     agent = paper(task)
-    born = births(agent, task, agents).lower().compile()
-    program = living(agent, task, agents)
-    before = _resident_from_here()
-    jax.block_until_ready(program(born(), STEPS))
-    grown = None if before is None else (_status("VmHWM") - before) / agents
-    return {"least": least(agent), "planned": program.bytes / agents, "grown": grown}
+    init = initializer(agent, task, seeds).lower().compile()
+    program = training(agent, task, seeds)
+    before = _resident()
+    jax.block_until_ready(program(init(), STEPS))
+    grown = None if before is None else (_status("VmHWM") - before) / seeds
+    return {"least": least(agent), "planned": program.bytes / seeds, "grown": grown}
 
 
-def _resident_from_here() -> int | None:
-    """Resident bytes, after what compiling left behind is given back; the peak starts anew."""
+def _resident() -> int | None:
+    """Resident bytes, after freeing what compiling left behind; resets the recorded peak."""
     if not CLEAR.exists():
         return None
     ctypes.CDLL(None).malloc_trim(0)

@@ -1,12 +1,11 @@
-"""Time and memory of a step against the number of units, of seeds, and the length of a window.
+"""Time and memory of a step against the number of units, the number of seeds, and the window.
 
     python benchmarks/scaling.py [--quick] [--json PATH]
 
-Every point is written as soon as it is measured; what was measured on the same machine with the
-same versions is not measured again.
+Every point is written as soon as it is measured; points of the same machine and versions that the
+file already has are not measured again.
 """
 
-import argparse
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -15,9 +14,10 @@ from typing import Any, NamedTuple
 
 import floor
 import numpy as np
+from output import options
 from rich.console import Console
-from subjects import AGENTS, TASKS, c_row, live_row, paper, truncated
-from timing import QUICK, Effort, Program, Row, about, interleave
+from timing import QUICK, Effort, Row, about, interleave, program_of
+from workloads import AGENTS, TASKS, c_loop_row, paper, training_row, truncated
 
 PATH = Path("docs/performance/scaling.json")
 TASK = TASKS[0]
@@ -39,11 +39,11 @@ EXPONENTS: dict[tuple[str, str], tuple[int, int]] = {
     (POPULATION, "RTU + diagonal RTRL"): (0, 0),
     (WINDOW, "CT-RNN + TBPTT"): (1, 1),
 }
-"""How time and memory of one agent's step should grow, by study and series."""
+"""The theoretical exponents of time and memory of one agent's step, by study and series."""
 
 
 class Point(NamedTuple):
-    """One thing to measure: `prepare` makes the row and tells the bytes it holds."""
+    """One thing to measure; `prepare` returns its row and the bytes that it holds."""
 
     study: str
     series: str
@@ -51,49 +51,45 @@ class Point(NamedTuple):
     prepare: Callable[[int], tuple[Row, int]]
 
 
-def points(quick: bool) -> list[Point]:
-    """All of them, the small ones first."""
-    made = []
-    for series, agent in AGENTS.items():
-        sizes = DENSE_SIZES if "dense" in series else SIZES
-        made += _series(HIDDEN, series, sizes, functools.partial(_of_size, agent))
-    if floor.compiler():
-        made += _series(HIDDEN, "C loop", SIZES, _c_loop)
-    for series in ("CT-RNN + RFLO", "RTU + diagonal RTRL"):
-        made += _series(POPULATION, series, SEEDS, functools.partial(_of_many, AGENTS[series]))
-    made += _series(WINDOW, "CT-RNN + TBPTT", WINDOWS, _of_window)
-    if quick:
-        return [p for p in made if p[:3] in QUICK_POINTS]
-    return sorted(made, key=lambda point: point.x)
-
-
 QUICK_POINTS = ((HIDDEN, "C loop", 8), (HIDDEN, "RTU + diagonal RTRL", 32))
 
 
-def _series(study: str, series: str, sizes: Sequence[int], prepare: Callable) -> list[Point]:
-    return [Point(study, series, x, prepare) for x in sizes]
+def points(quick: bool) -> list[Point]:
+    """All points, the small ones first."""
+    made = []
+    for name, agent in AGENTS.items():
+        sizes = DENSE_SIZES if "dense" in name else SIZES
+        made += [Point(HIDDEN, name, x, functools.partial(_of_size, agent)) for x in sizes]
+    if floor.compiler():
+        made += [Point(HIDDEN, "C loop", x, _c_loop) for x in SIZES]
+    for name in ("CT-RNN + RFLO", "RTU + diagonal RTRL"):
+        of_many = functools.partial(_of_many, AGENTS[name])
+        made += [Point(POPULATION, name, x, of_many) for x in SEEDS]
+    made += [Point(WINDOW, "CT-RNN + TBPTT", x, _of_window) for x in WINDOWS]
+    if quick:
+        return [point for point in made if point[:3] in QUICK_POINTS]
+    return sorted(made, key=lambda point: point.x)
 
 
 def _of_size(agent: Callable, hidden: int) -> tuple[Row, int]:
-    return _living(live_row("", agent(TASK, hidden), TASK))
+    return _with_bytes(training_row("", agent(TASK, hidden), TASK))
 
 
 def _of_many(agent: Callable, seeds: int) -> tuple[Row, int]:
-    return _living(live_row("", agent(TASK), TASK, seeds))
+    return _with_bytes(training_row("", agent(TASK), TASK, seeds))
 
 
 def _of_window(window: int) -> tuple[Row, int]:
-    return _living(live_row("", truncated(TASK, window), TASK))
+    return _with_bytes(training_row("", truncated(TASK, window), TASK))
+
+
+def _with_bytes(row: Row) -> tuple[Row, int]:
+    return row, program_of(row).bytes
 
 
 def _c_loop(hidden: int) -> tuple[Row, int]:
-    row = c_row(paper(TASK, hidden))
+    row = c_loop_row(paper(TASK, hidden))
     return row, row.carry.nbytes
-
-
-def _living(row: Row) -> tuple[Row, int]:
-    assert isinstance(row.run, Program)
-    return row, row.run.bytes
 
 
 def measured(point: Point, effort: Effort) -> dict[str, Any]:
@@ -123,7 +119,7 @@ def curve(points: list[dict], study: str, series: str) -> tuple[list[int], list[
 
 
 def kept(path: Path | None) -> list[dict[str, Any]]:
-    """What was measured here before."""
+    """The points of the file that were measured on this machine with these versions."""
     if path is None or not path.exists():
         return []
     found = json.loads(path.read_text())
@@ -131,7 +127,7 @@ def kept(path: Path | None) -> list[dict[str, Any]]:
 
 
 def write(path: Path | None, points: list[dict[str, Any]]) -> None:
-    """One point a line."""
+    """Write the points, one a line."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,19 +136,15 @@ def write(path: Path | None, points: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two points: does it run at all?")
-    parser.add_argument("--json", type=Path, metavar="PATH", help=f"instead of {PATH}")
-    options = parser.parse_args()
-    path = options.json or (None if options.quick else PATH)
-    console, done = Console(), kept(path)
+    arguments, console = options(__doc__, PATH), Console()
+    done = kept(arguments.json)
     known = {(point["study"], point["series"], point["x"]) for point in done}
-    for point in points(options.quick):
-        if (point.study, point.series, point.x) in known:
+    for point in points(arguments.quick):
+        if point[:3] in known:
             continue
-        found = measured(point, QUICK if options.quick else EFFORT)
+        found = measured(point, QUICK if arguments.quick else EFFORT)
         done.append(found)
-        write(path, done)
+        write(arguments.json, done)
         cost = f"{found['us']:,.2f} µs, {found['bytes']:,} bytes"
         console.print(f"{point.series}, {point.x} {point.study}: {cost}")
 

@@ -1,30 +1,26 @@
-"""How long one waits for `rtrrl`: for its help, and for the first learning step.
+"""Seconds until `rtrrl` prints its help, and until the first learning step.
 
     python benchmarks/startup.py [--quick] [--json PATH]
 
-Every process is timed from outside, from its start to its end, once in each repeat; a number is a
-median. Training ends with the first slice of the compiled loop (256 steps, a few milliseconds),
-its programs in the compilation cache. What it may not help waiting for is the import of jax and of
-the environment's package; the target is on what comes on top.
+Every process is timed from its start to its end, once in each repeat; a number is a median.
+Training ends after the first slice of the compiled loop (256 steps, a few milliseconds), with its
+programs in the compilation cache. Importing jax and the environment's package cannot be avoided;
+the target is for the time beyond that.
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from rich import box
+from output import VERDICT, options, table, write_json
 from rich.console import Console
-from rich.table import Table
 
 TASKS = {"CartPole-pos": "gymnax", "MemoryChain-16": "gymnax"}
-"""What is trained on, and the package it comes from."""
+"""The tasks, and the package of each."""
 
 HELP_SECONDS, FIRST_STEP_SECONDS = 0.4, 2.0
 
@@ -34,19 +30,19 @@ FIRST_STEP = """
 import os, sys
 import rtrrl.cli
 
-rtrrl.cli._settle()  # before training imports JAX, as it would be
-from rtrrl.training.train import train
+rtrrl.cli._settle()  # before training imports JAX, as the command does
+from rtrrl.training.runners import ThreadRunner
 
-lived = train._lived
+advance = ThreadRunner.advance
 
-def watched(plan, state, count):
-    took = lived(plan, state, count)
+def advance_and_exit(runner, states, count):
+    states = advance(runner, states, count)
     if count:
         os._exit(0)
-    return took
+    return states
 
-train._lived = watched
-sys.exit(f"no step was lived: {rtrrl.cli.main(sys.argv[1:])}")
+ThreadRunner.advance = advance_and_exit
+sys.exit(f"no step was taken: {rtrrl.cli.main(sys.argv[1:])}")
 """
 
 
@@ -66,7 +62,7 @@ def seconds(folder: str, *arguments: str) -> float:
 
 
 def records(repeats: int = 7, tasks: tuple[str, ...] = tuple(TASKS)) -> list[dict[str, Any]]:
-    """One for the help, one for each task; `floor` is what the imports take, `cold` no cache."""
+    """One record for the help, one a task; `floor` is the imports, `cold` with an empty cache."""
     processes: dict[str, tuple[str, ...]] = {"help": ("-m", "rtrrl", "--help")}
     for task in tasks:
         processes[f"imports, {task}"] = ("-c", IMPORTS.format(package=TASKS[task]))
@@ -85,7 +81,7 @@ def records(repeats: int = 7, tasks: tuple[str, ...] = tuple(TASKS)) -> list[dic
         pairs = zip(took[task], floors, strict=True)
         more = statistics.median(whole - least for whole, least in pairs)
         row = record("first step", more, statistics.median(floors), FIRST_STEP_SECONDS)
-        found.append(row | {"world": task, "cold": cold[task] - statistics.median(floors)})
+        found.append(row | {"environment": task, "cold": cold[task] - statistics.median(floors)})
     return found
 
 
@@ -95,36 +91,25 @@ def record(row: str, value: float, floor: float | None, limit: float) -> dict[st
     return {"row": row, "value": value, "floor": floor, "unit": "s"} | verdict
 
 
-def table(found: list[dict[str, Any]]) -> Table:
-    drawn = Table(
-        title="Seconds before something happens",
-        box=box.SIMPLE_HEAD,
-        caption="beyond: on top of the imports; cold: the same with an empty cache",
-    )
-    for heading in ("", "world", "target", "beyond", "imports", "cold", ""):
-        drawn.add_column(heading, no_wrap=True)
-    for each in found:
-        numbers = (each["value"], each["floor"], each.get("cold"))
-        drawn.add_row(
-            each["row"],
-            each.get("world", ""),
-            each["target"],
-            *("" if number is None else f"{number:.2f}" for number in numbers),
-            "[green]pass" if each["passed"] else "[red]miss",
-        )
-    return drawn
+def line(found: dict[str, Any]) -> list[str]:
+    """The cells of a record."""
+    numbers = (found["value"], found["floor"], found.get("cold"))
+    return [
+        found["row"],
+        found.get("environment", ""),
+        found["target"],
+        *("" if number is None else f"{number:.2f}" for number in numbers),
+        VERDICT[found["passed"]],
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one task, once: does it run at all?")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the numbers there too")
-    options = parser.parse_args()
-    found = records(1, tuple(TASKS)[:1]) if options.quick else records()
-    Console().print(table(found))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({"rows": found}, indent=2) + "\n")
+    arguments = options(__doc__)
+    found = records(1, tuple(TASKS)[:1]) if arguments.quick else records()
+    columns = ("", "environment", "target", "beyond", "imports", "cold", "")
+    caption = "beyond: beyond the imports; cold: the same with an empty cache"
+    Console().print(table("Startup, seconds", columns, map(line, found), caption))
+    write_json(arguments.json, rows=found)
 
 
 if __name__ == "__main__":

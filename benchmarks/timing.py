@@ -1,4 +1,4 @@
-"""What all benchmarks share: compiled loops, timed in turn, and where they ran."""
+"""Compiled loops that are timed in turn, and a description of the machine."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ import rtrrl
 
 @dataclasses.dataclass
 class Row:
-    """One thing to time: `run(carry, steps)` takes `steps` steps and gives what to go on from."""
+    """One thing to time: `run(carry, steps)` takes `steps` steps and returns the next carry."""
 
     name: str
     carry: Any
@@ -34,13 +34,13 @@ class Row:
         return statistics.median(self.microseconds)
 
     def calibrate(self, seconds: float) -> None:
-        """As many steps as take about so long; the first ones, which warm up, do not count."""
+        """Choose `steps` so that they take about `seconds`, after a warm-up."""
         self.seconds()
         while (took := self.seconds()) < seconds:
             self.steps = int(self.steps * min(16.0, 1 + 1.2 * seconds / max(took, 1e-9)))
 
     def measure(self) -> None:
-        """One repeat."""
+        """Time one repeat."""
         self.microseconds.append(self.seconds() / self.steps / self.agents * 1e6)
 
     def seconds(self) -> float:
@@ -63,7 +63,7 @@ FULL, QUICK = Effort(15, 0.03), Effort(1, 0.0)
 
 
 def interleave(rows: Sequence[Row], effort: Effort) -> None:
-    """Every row once in each repeat: what else the machine does meets all of them alike."""
+    """Time every row once in each repeat, so that other load affects all rows alike."""
     for row in rows:
         row.calibrate(effort.seconds)
     for _ in range(effort.repeats):
@@ -72,7 +72,7 @@ def interleave(rows: Sequence[Row], effort: Effort) -> None:
 
 
 def ratio(row: Row, floor: Row) -> float:
-    """How many times as long as the floor, the median over repeats."""
+    """Time relative to the floor: the median of the ratios of each repeat."""
     pairs = zip(row.microseconds, floor.microseconds, strict=True)
     return statistics.median(mine / least for mine, least in pairs)
 
@@ -85,17 +85,17 @@ class Program:
     rest: tuple = ()
 
     def __call__(self, carry: Any, steps: int) -> Any:
-        """What to go on from."""
+        """The next carry."""
         return self.executable(carry, np.int32(steps), *self.rest)
 
     @property
     def text(self) -> str:
-        """What the compiler made of it: its optimised HLO."""
+        """The optimized HLO."""
         return self.executable.as_text()
 
     @property
     def bytes(self) -> int:
-        """The most memory it holds: arguments, results apart from them, temporaries."""
+        """Peak memory: arguments, results that do not alias them, temporaries."""
         plan = self.executable.memory_analysis()
         held = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
         return held + plan.temp_size_in_bytes
@@ -107,8 +107,14 @@ def compiled(function: Callable, carry: Any, *rest: Any) -> Program:
     return Program(program.compile(), rest)
 
 
+def program_of(row: Row) -> Program:
+    """The compiled program that a row runs."""
+    assert isinstance(row.run, Program)
+    return row.run
+
+
 def about() -> dict[str, Any]:
-    """Where this runs, in general words."""
+    """Processor and versions."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
