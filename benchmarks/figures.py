@@ -24,7 +24,7 @@ YLABELS = ("µs a step", "bytes")
 
 def figure(points: list[dict[str, Any]], study: str) -> Figure:
     """One study: a line for each series, with the theoretical slope as a dotted line."""
-    drawn = Figure(figsize=(11, 4.2), layout="constrained")
+    drawn = Figure(figsize=(12, 4.2), layout="constrained")
     panels = drawn.subplots(1, 2)
     for which, axes in enumerate(panels):
         for (where, name), slopes in EXPONENTS.items():
@@ -51,6 +51,7 @@ def _format(axes: Axes, xlabel: str, ylabel: str) -> None:
     if high < 100 * low:  # on a narrow axis, flat lines would look steep
         middle = (low * high) ** 0.5
         axes.set_ylim(middle / 10, middle * 10)
+    axes.tick_params(labelsize=9)
     axes.set_xlabel(xlabel, fontsize=11)
     axes.set_ylabel(ylabel, fontsize=11)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))

@@ -64,9 +64,9 @@ the sizes listed, the upper half of those measured. Time is a median, memory the
 compiled loop plans to hold. A CT-RNN of n units has about n² weights, and RFLO, SnAp-1 and UORO
 visit each of them a few times: O(n²). A unit of an RTU reads no other unit, so the weights and the
 exact diagonal influence grow with n alone. Dense RTRL carries n numbers for each of n² weights and
-multiplies them by an n × n matrix: O(n³) memory, O(n⁴) work. Small sizes lie above the slopes, as
-the cost of a step beside its weights dominates there. The slope of the time rises where an agent no
-longer fits into a cache.
+multiplies them by an n × n matrix: O(n³) memory, O(n⁴) work. Small sizes lie above the slopes,
+because the part of a step's cost that does not depend on the weights dominates there. The slope of
+the time rises where an agent no longer fits into a cache.
 
 ## Against the number of seeds
 
@@ -135,8 +135,8 @@ of a step; *one function* says whether it compiled them into one function. *Byte
 the kernels read and write, of arrays at least a quarter as large as the recurrent weights; the C
 loop reads or writes such an array {floor}. In a CT-RNN with RFLO, XLA computes
 the ascent direction from traces and influence three times, for its norm and for each of Adam's
-moments, and copies the influence once. Times are measured again, in turn with the floor and in one
-environment.
+moments, and copies the influence once; in dense RTRL, it reads the influence for two more products
+and copies it once. Times are measured again, in turn with the floor and in one environment.
 
 {markdown_table(columns, rows)}""",
         _smallest([case for case in found["cases"] if case["row"].endswith("n = 2")]),
