@@ -1,3 +1,4 @@
+import inspect
 import io
 import json
 
@@ -6,9 +7,9 @@ import jax.numpy as jnp
 import pytest
 from rich.console import Console
 
-from rtrrl.cells import CELLS, CTRNN, LRU
-from rtrrl.errors import UnsupportedCellError
-from rtrrl.gradients import RFLO, RTRL, RULES, TBPTT, DiagonalRTRL, Frozen
+from rtrrl.cells import CELLS, CTRNN, GRU, LRU, GRUConfig
+from rtrrl.errors import RtrrlError, UnsupportedCellError
+from rtrrl.gradients import RFLO, RTRL, RULES, TBPTT, DiagonalRTRL, Frozen, SnAp1
 from rtrrl.gradients.certificates import Certificate, Kind, as_table, certify, certify_all, compare
 
 KEY = jax.random.key(0)
@@ -20,7 +21,7 @@ def leaky():
 
 
 class Transposed(RTRL):
-    """RTRL as some published code has it: the pullback contracts a wrong axis."""
+    """RTRL with a pullback that contracts a wrong axis, as in some published code."""
 
     def pullback(self, cell, influence, h_bar):
         return super().pullback(cell, influence, h_bar[:, ::-1])
@@ -43,19 +44,19 @@ def test_exact_is_measured(leaky):
 
 
 @pytest.mark.parametrize("rule", [RFLO(), Transposed(), Forgetful(), TBPTT(16)])
-def test_what_is_not_exact_is_not_called_exact(leaky, rule):
+def test_an_approximate_gradient_is_not_certified_as_exact(leaky, rule):
     for block in certify(leaky, rule).values():
         assert block.kind is Kind.APPROXIMATE
         assert 1e-10 < block.relative_error < 3
         assert block.cosine < 1
 
 
-def test_a_window_is_exact_while_episodes_are_shorter(leaky):
+def test_a_window_is_exact_for_shorter_episodes(leaky):
     for block in certify(leaky, TBPTT(16), lengths=(1, 16)).values():
         assert block.kind is Kind.EXACT
 
 
-def test_a_frozen_recurrence_is_zero_and_what_shapes_features_exact():
+def test_frozen_is_zero_except_for_feedforward_parameters():
     certificates = certify(LRU(2, 3, key=KEY), Frozen())
     kinds = {name: block.kind for name, block in certificates.items()}
     carried = dict.fromkeys(("nu", "theta_log", "gamma_log", "weight"), Kind.ZERO)
@@ -72,7 +73,7 @@ def test_compare():
     assert compare(g, 0 * g).kind is Kind.APPROXIMATE
 
 
-def test_memory_and_work(leaky):
+def test_memory_and_flops(leaky):
     weights = 3 * 6 + 3
     dense, local = certify(leaky, RTRL()), certify(leaky, RFLO())
     assert (dense.memory, local.memory) == (3 * weights, weights)
@@ -81,12 +82,12 @@ def test_memory_and_work(leaky):
     assert 3 < slow.flops / local.flops < 5, "every micro-step is counted"
 
 
-def test_a_window_is_counted_whole(leaky):
+def test_flops_count_the_whole_window(leaky):
     short, long = (certify(leaky, TBPTT(window), (1,)).flops for window in (4, 16))
     assert 3 < long / short < 5
 
 
-def test_precision_is_left_as_it_was(leaky):
+def test_precision_is_restored(leaky):
     certify(leaky, RFLO(), (2,))
     assert jnp.zeros(()).dtype == jnp.float32
     assert leaky.weight.dtype == jnp.float32
@@ -104,7 +105,7 @@ def test_rows_and_table():
     rows = certify_all(
         {name: CELLS[name] for name in chosen},
         {name: RULES[name] for name in ("rflo", "frozen")},
-        hidden=3,
+        hidden_size=3,
         lengths=(1, 3),
     )
     assert [(row["cell"], row["rule"]) for row in rows] == [
@@ -119,5 +120,26 @@ def test_rows_and_table():
     console = Console(width=120, file=io.StringIO())
     console.print(as_table(rows))
     text = console.file.getvalue()
-    for shown in ("ctrnn", "memoryless", "tau ~ ", "weight zero", "refused: RFLO"):
-        assert shown in text
+    for part in ("ctrnn", "memoryless", "tau ~ ", "weight zero", "refused: RFLO"):
+        assert part in text
+
+
+def test_names_and_configs_are_built():
+    by_name = certify("gru", "snap1", (3,))
+    assert by_name == certify(GRUConfig(hidden_size=32), SnAp1(), (3,))
+    assert by_name["weight"].kind is Kind.APPROXIMATE
+    assert by_name.memory == 3 * 10 * 6 + 6, "3 inputs, 6 units"
+
+
+@pytest.mark.parametrize(
+    ("cell", "rule", "message"),
+    [
+        ("gruu", "rtrl", "unknown cell 'gruu': did you mean gru"),
+        ("gru", "rtl", "unknown rule 'rtl': did you mean rtrl"),
+        (GRU, "rtrl", "the cell is .*GRU.*: expected a Cell, a CellConfig or a name"),
+        ("gru", RTRL, "the rule is .*RTRL.*: expected a GradientRule or a name"),
+    ],
+)
+def test_anything_else_is_refused(cell, rule, message):
+    with pytest.raises(RtrrlError, match=message):
+        inspect.unwrap(certify)(cell, rule)  # without the tests' own check of types

@@ -1,4 +1,4 @@
-"""How ∂h/∂θ is carried forward in time; one rule a file, the local ones together."""
+"""Gradient rules: how ∂h/∂θ is carried forward in time; the local rules share one file."""
 
 from rtrrl.gradients.base import GradientRule
 from rtrrl.gradients.frozen import Frozen
@@ -21,7 +21,7 @@ RULES: Registry[GradientRule] = Registry(
         "frozen": Frozen,
     },
 )
-"""The rules by the names that the command line knows."""
+"""The gradient rules by name."""
 
 __all__ = [
     "RFLO",

@@ -1,4 +1,4 @@
-"""What every online gradient rule is: an influence carried forward, a vector pulled back."""
+"""The base class of online gradient rules, and the Jacobians that they are made of."""
 
 import abc
 from typing import Any
@@ -31,7 +31,6 @@ class GradientRule(eqx.Module):
 
     def restart(self, cell: Cell, influence: Influence) -> Influence:
         """The influence at the start of the next episode."""
-        del influence
         return self.init(cell)
 
     @abc.abstractmethod
@@ -55,28 +54,27 @@ class UnitJacobians(eqx.Module):
 
 
 def unit_jacobians(cell: Cell, h: State, x: Input) -> UnitJacobians:
-    """Differentiates the cell's `unit` for each unit apart."""
-    learnt = recurrent_parameters(cell)
+    """Differentiate the cell's `unit`, for each unit separately."""
+    trained = recurrent_parameters(cell)
     rest = jax.tree.map(
         lambda leaf, carried: None if carried is not None else leaf,
         cell,
-        learnt,
+        trained,
         is_leaf=lambda leaf: leaf is None,
     )
 
-    def unit(learnt_row: PyTree, own: Array, rest_row: PyTree) -> tuple[Array, Array]:
-        new = eqx.combine(learnt_row, rest_row).unit(own, h, x)
+    def unit(trained: PyTree, own: Array, rest: PyTree) -> tuple[Array, Array]:
+        new = eqx.combine(trained, rest).unit(own, h, x)
         return new, new
 
     differentiate = jax.jacrev(unit, argnums=(0, 1), has_aux=True)
-    (immediate, leak), new = eqx.filter_vmap(differentiate, in_axes=UNITS, out_axes=-1)(
-        learnt, h, rest
-    )
+    for_each_unit = eqx.filter_vmap(differentiate, in_axes=UNITS, out_axes=-1)
+    (immediate, leak), new = for_each_unit(trained, h, rest)
     return UnitJacobians(new, leak, immediate)
 
 
 def communication_jacobian(cell: Cell, h: State, x: Input) -> Float[Array, "k hidden k hidden"]:
-    """∂h'ᵢ/∂hⱼ as the units communicate it, without the leak."""
+    """∂h'ᵢ/∂hⱼ through the communicated state alone, without the leak."""
     differentiate = jax.jacrev(lambda unit, own, h: unit.unit(own, h, x), argnums=2)
     return eqx.filter_vmap(differentiate, in_axes=(UNITS, -1, None), out_axes=1)(cell, h, h)
 

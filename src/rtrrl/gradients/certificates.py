@@ -1,4 +1,4 @@
-"""What is exact, approximate or absent in a gradient: measured against BPTT, not claimed."""
+"""Which gradients are exact, approximate or zero: measured against BPTT."""
 
 import dataclasses
 import enum
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from rtrrl.cells import CELLS, Cell, CellConfig
-from rtrrl.errors import UnsupportedCellError
+from rtrrl.errors import RtrrlError, UnsupportedCellError
 from rtrrl.gradients import RULES, GradientRule
 from rtrrl.types import Key, PyTree, Scalar, parameters
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LENGTHS = (1, 5, 20)
-"""The last is longer than the default window of TBPTT, so that a window cannot pass for exact."""
+"""The last is longer than the default window of TBPTT, which is exact in shorter episodes."""
 TOLERANCE = 1e-10
 """The relative error, in float64, below which a gradient counts as exact."""
 RUN_ONCE = {"xla_backend_optimization_level": 0}
-"""Each program here runs once on a few numbers: its time is its compilation."""
+"""Compiler options for programs that run once on a few numbers: compilation takes the time."""
 
 
 class Kind(enum.Enum):
-    """How a gradient stands to BPTT's."""
+    """How a gradient relates to that of BPTT."""
 
     EXACT = "exact"
     APPROXIMATE = "approximate"
@@ -38,7 +38,7 @@ class Kind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Certificate:
-    """One parameter block: its online gradient g beside BPTT's g*."""
+    """One parameter block: its online gradient g beside the gradient g* of BPTT."""
 
     kind: Kind
     cosine: float
@@ -49,11 +49,11 @@ class Certificate:
 
 @dataclasses.dataclass(frozen=True)
 class Certificates(Mapping[str, Certificate]):
-    """One `Certificate` for each parameter block of a cell, and the price of the rule."""
+    """One `Certificate` for each parameter block of a cell, and the cost of the rule."""
 
     blocks: dict[str, Certificate]
     memory: int
-    """How many floats the influence holds."""
+    """The number of floats in the influence."""
     flops: float
     """Of one step and one pullback."""
 
@@ -68,7 +68,7 @@ class Certificates(Mapping[str, Certificate]):
 
 
 class Episodes(eqx.Module):
-    """Episodes lived one after the other, and the cotangent of the features at every step."""
+    """Consecutive episodes, and the cotangent of the features at every step."""
 
     x: Float[Array, "time inputs"]
     start: Bool[Array, "time"]
@@ -88,7 +88,11 @@ class Episodes(eqx.Module):
 
 
 def certify(
-    cell: Cell, rule: GradientRule, lengths: Sequence[int] = LENGTHS, *, key: Key | None = None
+    cell: Cell | CellConfig | str,
+    rule: GradientRule | str,
+    lengths: Sequence[int] = LENGTHS,
+    *,
+    key: Key | None = None,
 ) -> Certificates:
     """Measure a rule's gradient of each parameter block of a cell against BPTT.
 
@@ -96,34 +100,47 @@ def certify(
         g = Σₜ pullback(Pₜ, ∂L/∂hₜ) + immediate,   g* = dL/dθ through the unrolled sequence
 
     in float64, over one episode of each of the `lengths` with random inputs and cotangents f̄. A
-    rule that samples is measured as it is lived: by one draw.
+    rule that samples is measured by one sample. `cell` and `rule` may be names; a `CellConfig` is
+    built with 3 inputs and 6 units.
 
-    **Raises** `UnsupportedCellError` where the rule does not fit the cell.
+    **Raises** `UnsupportedCellError` where the rule does not fit the cell, `UnknownNameError` for
+    an unknown name, `RtrrlError` for another type, `ValueError` for a length below 1.
 
-    >>> import jax, rtrrl
-    >>> cell = rtrrl.cells.RTU(inputs=2, hidden=2, key=jax.random.key(0))
-    >>> certify(cell, rtrrl.gradients.SnAp1())["nu"].kind
+    >>> certify("rtu", "snap1")["nu"].kind
     <Kind.EXACT: 'exact'>
+    >>> import jax, rtrrl
+    >>> cell = rtrrl.cells.RTU(input_size=2, hidden_size=2, key=jax.random.key(0))
     >>> certify(cell, rtrrl.gradients.Frozen())["nu"].kind
     <Kind.ZERO: 'zero'>
     """
     if not lengths or min(lengths) < 1:
         raise ValueError(f"lengths are {tuple(lengths)}: expected episodes of 1 step or more")
+    model = _build(CELLS[cell] if isinstance(cell, str) else cell)
+    rule = RULES[rule] if isinstance(rule, str) else rule
+    if not isinstance(rule, GradientRule):
+        raise RtrrlError(f"the rule is {rule!r}: expected a GradientRule or a name")
+    key = jax.random.key(0) if key is None else key
     with jax.enable_x64(True):
-        cell = jax.tree.map(lambda a: a.astype(float) if eqx.is_inexact_array(a) else a, cell)
-        key = jax.random.key(0) if key is None else key
-        episodes = Episodes.random(cell, lengths, key)
-        influence = rule.init(cell, jax.random.fold_in(key, 1))
-        online = _compiled_online(cell, rule, influence, episodes)
-        pairs = jax.tree.map(compare, online, _compiled_unrolled(cell, episodes))
+        model = jax.tree.map(lambda a: a.astype(float) if eqx.is_inexact_array(a) else a, model)
+        episodes = Episodes.random(model, lengths, key)
+        influence = rule.init(model, jax.random.fold_in(key, 1))
+        online = _compiled_online(model, rule, influence, episodes)
+        pairs = jax.tree.map(compare, online, _compiled_unrolled(model, episodes))
         blocks = jax.tree_util.tree_leaves_with_path(pairs)
+        floats = jax.tree.leaves(eqx.filter(influence, eqx.is_inexact_array))
         return Certificates(
             blocks={jax.tree_util.keystr(path, simple=True): block for path, block in blocks},
-            memory=sum(
-                leaf.size for leaf in jax.tree.leaves(eqx.filter(influence, eqx.is_inexact_array))
-            ),
-            flops=flops_per_step(cell, rule, influence),
+            memory=sum(leaf.size for leaf in floats),
+            flops=flops_per_step(model, rule, influence),
         )
+
+
+def _build(cell: Any, input_size: int = 3, hidden_size: int = 6) -> Cell:
+    if isinstance(cell, CellConfig):
+        cell = dataclasses.replace(cell, hidden_size=hidden_size)(input_size, jax.random.key(0))
+    if not isinstance(cell, Cell):
+        raise RtrrlError(f"the cell is {cell!r}: expected a Cell, a CellConfig or a name")
+    return cell
 
 
 def compare(online: Float[Array, "*block"], unrolled: Float[Array, "*block"]) -> Certificate:
@@ -146,34 +163,34 @@ def compare(online: Float[Array, "*block"], unrolled: Float[Array, "*block"]) ->
 def online_gradient(
     cell: Cell, rule: GradientRule, influence: PyTree, episodes: Episodes
 ) -> PyTree:
-    """Σₜ h̄ₜᵀ Pₜ, and the immediate gradient of what only shapes features; forward in time."""
-    learnt = parameters(cell)
+    """Σₜ h̄ₜᵀ Pₜ, and the immediate gradient of feed-forward parameters; forward in time."""
+    trained = parameters(cell)
 
-    def turn(carry: PyTree, now: Episodes) -> tuple[PyTree, None]:
+    def step(carry: PyTree, now: Episodes) -> tuple[PyTree, None]:
         h, P, total = carry
-        begun = (cell.initial_state(), rule.restart(cell, P))
-        h, P = jax.tree.map(functools.partial(jnp.where, now.start), begun, (h, P))
+        initial = (cell.initial_state(), rule.restart(cell, P))
+        h, P = jax.tree.map(functools.partial(jnp.where, now.start), initial, (h, P))
         h, P = rule.step(cell, P, h, now.x)
-        _, vjp = jax.vjp(lambda p, h: eqx.combine(p, cell).features(h, now.x), learnt, h)
+        _, vjp = jax.vjp(lambda p, h: eqx.combine(p, cell).features(h, now.x), trained, h)
         immediate, h_bar = vjp(now.features_bar)
         gradient = eqx.combine(rule.pullback(cell, P, h_bar), immediate)
         return (h, P, jax.tree.map(jnp.add, total, gradient)), None
 
-    rest = (cell.initial_state(), influence, jax.tree.map(jnp.zeros_like, learnt))
-    return jax.lax.scan(turn, rest, episodes)[0][2]
+    start = (cell.initial_state(), influence, jax.tree.map(jnp.zeros_like, trained))
+    return jax.lax.scan(step, start, episodes)[0][2]
 
 
 def unrolled_gradient(cell: Cell, episodes: Episodes) -> PyTree:
     """dL/dθ by backpropagation through the unrolled sequence."""
 
-    def loss(learnt: PyTree) -> Scalar:
-        model = eqx.combine(learnt, cell)
+    def loss(trained: PyTree) -> Scalar:
+        model = eqx.combine(trained, cell)
 
-        def turn(h: Array, now: Episodes) -> tuple[Array, Array]:
+        def step(h: Array, now: Episodes) -> tuple[Array, Array]:
             h = model(jnp.where(now.start, model.initial_state(), h), now.x)
             return h, now.features_bar @ model.features(h, now.x)
 
-        return jax.lax.scan(turn, model.initial_state(), episodes)[1].sum()
+        return jax.lax.scan(step, model.initial_state(), episodes)[1].sum()
 
     return jax.grad(loss)(parameters(cell))
 
@@ -185,8 +202,8 @@ _compiled_unrolled = jax.jit(unrolled_gradient, compiler_options=RUN_ONCE)
 def flops_per_step(cell: Cell, rule: GradientRule, influence: PyTree) -> float:
     """Floating-point operations of one step and one pullback, as XLA counts them.
 
-    XLA counts the body of a loop once, so the loops (micro-steps, a window) are written out. What
-    it counts is the program before its optimisation: an upper bound, the same for every rule.
+    XLA counts the body of a loop once, so the loops (micro-steps, a window) are unrolled. It
+    counts before optimisation: an upper bound, by the same measure for every rule.
     """
     arrays, static = eqx.partition((cell, influence), eqx.is_array)
 
@@ -196,10 +213,10 @@ def flops_per_step(cell: Cell, rule: GradientRule, influence: PyTree) -> float:
         return h, influence, rule.pullback(cell, influence, h_bar)
 
     h = cell.initial_state()
-    given = (arrays, h, jnp.zeros(cell.input_size), h)
+    inputs = (arrays, h, jnp.zeros(cell.input_size), h)
     with jax.disable_jit():  # a loop is then a Python loop over traced values
-        inline_threefry = jax.extend.core.jaxpr_as_fun(jax.make_jaxpr(work)(*given))
-    costs = jax.jit(inline_threefry).lower(*jax.tree.leaves(given)).cost_analysis() or {}
+        unrolled = jax.extend.core.jaxpr_as_fun(jax.make_jaxpr(work)(*inputs))
+    costs = jax.jit(unrolled).lower(*jax.tree.leaves(inputs)).cost_analysis() or {}
     return float(costs.get("flops", 0.0))
 
 
@@ -211,38 +228,32 @@ def certify_all(
     hidden_size: int = 6,
     lengths: Sequence[int] = LENGTHS,
 ) -> list[dict[str, Any]]:
-    """Measure every cell with every rule: one JSON-able row a pair.
+    """Measure every cell with every rule: one JSON-able row per pair.
 
     A row is `{"cell", "rule", "refused", "blocks", "memory", "flops"}`. Where the rule does not fit
-    the cell, `refused` is the sentence that says what to use and the rest is None; else it is None.
+    the cell, `refused` is the message that says what to use and the rest is None; else it is None.
 
-    >>> [row] = certify_all({"gru": RECIPES["gru"]}, {"rflo": RULES["rflo"]})
+    >>> [row] = certify_all({"gru": CELLS["gru"]}, {"rflo": RULES["rflo"]})
     >>> row["refused"]
     "RFLO carries a leaky unit's own decay and GRU has none: use SnAp1 ..."
     """
     rows = []
-    for cell_name, recipe in cells.items():
-        cell = dataclasses.replace(recipe, hidden_size=hidden_size)(input_size, jax.random.key(0))
+    for cell_name, config in cells.items():
+        cell = _build(config, input_size, hidden_size)
         for rule_name, rule in rules.items():
-            row = dict.fromkeys(("cell", "rule", "refused", "blocks", "memory", "flops"))
-            row |= {"cell": cell_name, "rule": rule_name}
+            row = {"cell": cell_name, "rule": rule_name, "refused": None}
             try:
-                measured = certify(cell, rule, lengths)
+                measured = dataclasses.asdict(certify(cell, rule, lengths))
             except UnsupportedCellError as refusal:
-                rows.append(row | {"refused": str(refusal)})
-                continue
-            blocks = {
-                name: dataclasses.asdict(block) | {"kind": block.kind.value}
-                for name, block in measured.items()
-            }
-            rows.append(
-                row | {"blocks": blocks, "memory": measured.memory, "flops": measured.flops}
-            )
+                measured = {"refused": str(refusal), "blocks": None, "memory": None, "flops": None}
+            for block in (measured["blocks"] or {}).values():
+                block["kind"] = block["kind"].value
+            rows.append(row | measured)
     return rows
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
-    """Draw the rows of `certify_all` for a terminal: exact blocks green, absent ones red."""
+    """The rows of `certify_all` for a terminal: exact blocks green, zero ones red."""
     from rich.table import Table
     from rich.text import Text
 
@@ -254,25 +265,19 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
         table.add_column(heading, overflow="fold")
     for heading in ("memory", "FLOPs/step"):
         table.add_column(heading, justify="right")
-    for row, after in zip(rows, [*rows[1:], None], strict=True):
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
         if row["refused"]:
-            cells = (Text(f"refused: {row['refused']}", style="dim"), "", "")
+            columns = (Text(f"refused: {row['refused']}", style="dim"), "", "")
         else:
-            lines = [_line(name, block) for name, block in row["blocks"].items()]
-            cells = (Text("\n").join(lines), f"{row['memory']:,}", f"{row['flops']:,.0f}")
-        last = after is not None and after["cell"] != row["cell"]
-        table.add_row(row["cell"], row["rule"], *cells, end_section=last)
+            lines = [Text(*_line(name, block)) for name, block in row["blocks"].items()]
+            columns = (Text("\n").join(lines), f"{row['memory']:,}", f"{row['flops']:,.0f}")
+        last = following is not None and following["cell"] != row["cell"]
+        table.add_row(row["cell"], row["rule"], *columns, end_section=last)
     return table
 
 
-def _line(name: str, block: Mapping[str, Any]) -> Any:
-    from rich.text import Text
-
-    match Kind(block["kind"]):
-        case Kind.EXACT:
-            return Text(f"{name} exact", style="green")
-        case Kind.ZERO:
-            return Text(f"{name} zero", style="red")
-        case Kind.APPROXIMATE:
-            measured = f"{block['cosine']:.2f} ({block['relative_error']:.2g})"
-            return Text(f"{name} ~ {measured}", style="yellow")
+def _line(name: str, block: Mapping[str, Any]) -> tuple[str, str]:
+    """The text of one block and its style."""
+    if block["kind"] == Kind.APPROXIMATE.value:
+        return f"{name} ~ {block['cosine']:.2f} ({block['relative_error']:.2g})", "yellow"
+    return f"{name} {block['kind']}", "green" if block["kind"] == Kind.EXACT.value else "red"

@@ -1,4 +1,4 @@
-"""No gradient: the recurrence stays as it was drawn."""
+"""No gradient: the recurrence keeps its initial parameters."""
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +10,13 @@ from rtrrl.types import Key, PyTree
 
 
 class Frozen(GradientRule):
-    """A reservoir: the readouts learn, the recurrence does not."""
+    """A reservoir: the readouts are trained, the recurrence is not."""
 
     def init(self, cell: Cell, key: Key | None = None) -> None:
-        """Nothing is carried."""
-        del cell, key
+        return None
 
     def step(self, cell: Cell, influence: None, h: State, x: Input) -> tuple[State, None]:
-        """Steps the cell alone."""
         return cell(h, x), influence
 
     def pullback(self, cell: Cell, influence: None, h_bar: State) -> PyTree:
-        """Zeros."""
-        del influence, h_bar
         return jax.tree.map(jnp.zeros_like, recurrent_parameters(cell))

@@ -30,16 +30,12 @@ class LocalRule(GradientRule):
 
     @abc.abstractmethod
     def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
-        """Dᵢ, what the rule keeps of ∂h'ᵢ/∂hᵢ."""
+        """Dᵢ, the part of ∂h'ᵢ/∂hᵢ that the rule keeps."""
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
-        """Zeros, one number per weight and state component."""
-        del key
         return zero_influence(cell)
 
     def step(self, cell: Cell, influence: PyTree, h: State, x: Input) -> tuple[State, PyTree]:
-        """Carries the influence through each micro-step."""
-
         def micro_step(_, carry):
             h, influence = carry
             unit = unit_jacobians(cell, h, x)
@@ -56,23 +52,21 @@ class LocalRule(GradientRule):
 
 
 class SnAp1(LocalRule):
-    """SnAp-1 (Menick et al. 2021): the unit's own block of the Jacobian, self-weight included."""
+    """SnAp-1 (Menick et al. 2021): Dᵢ is the unit's block of the Jacobian, self-weight included."""
 
     def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
-        """∂h'ᵢ/∂hᵢ whole."""
         own = jnp.arange(cell.hidden_size)
         communicated = communication_jacobian(cell, h, x)[:, own, :, own]
         return unit.leak + jnp.moveaxis(communicated, 0, -1)
 
 
 class DiagonalRTRL(LocalRule):
-    """Exact RTRL at the cost of the parameters, for cells whose units do not read each other.
+    """RTRL with one number per parameter, exact where units do not read each other.
 
-    Dropping what units tell each other drops nothing there (Zucchet et al. 2023).
+    There ∂h'ᵢ/∂hⱼ is zero for i ≠ j (Zucchet et al. 2023).
     """
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
-        """Zeros; refuses a cell whose units read each other."""
         if not cell.diagonal:
             raise UnsupportedCellError(
                 f"diagonal RTRL is exact only where no unit reads another, and those of "
@@ -82,21 +76,19 @@ class DiagonalRTRL(LocalRule):
         return super().init(cell, key)
 
     def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
-        """∂h'ᵢ/∂hᵢ, of all units at once: moving one component of every unit mixes nothing."""
-        del unit
+        # no unit reads another, so one tangent for all units gives a column of each Dᵢ
         step = lambda h: cell.micro_step(h, x)  # noqa: E731
         column = lambda e: jax.jvp(step, (h,), (jnp.broadcast_to(e[:, None], h.shape),))[1]  # noqa: E731
         return jax.vmap(column, out_axes=1)(jnp.eye(cell.components, dtype=h.dtype))
 
 
 class RFLO(LocalRule):
-    """RFLO (Murray 2019): the leak alone, no communicated term (RTRRL §2).
+    """RFLO (Murray 2019; RTRRL §2): Dᵢ is the leak, without the communicated term.
 
     For a CT-RNN  P_W' = (1 − dt/τ) P_W + (dt/τ) φ'(Wξ) ξᵀ.
     """
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
-        """Zeros; refuses a cell without a leak."""
         if not isinstance(cell, LeakyCell):
             raise UnsupportedCellError(
                 f"RFLO carries a leaky unit's own decay and {type(cell).__name__} has none: "
@@ -105,26 +97,21 @@ class RFLO(LocalRule):
         return super().init(cell, key)
 
     def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
-        """The leak."""
-        del cell, h, x
         return unit.leak
 
 
 class Immediate(LocalRule):
-    """SnAp-0: nothing is carried from one step to the next; within a step, the leak."""
+    """SnAp-0: no influence is carried from step to step; between micro-steps, the leak alone."""
 
     def step(self, cell: Cell, influence: PyTree, h: State, x: Input) -> tuple[State, PyTree]:
-        """Each step starts from no influence."""
         return super().step(cell, jax.tree.map(jnp.zeros_like, influence), h, x)
 
     def block(self, cell: Cell, h: State, x: Input, unit: UnitJacobians) -> Float[Array, "k k h"]:
-        """The leak, from one micro-step to the next."""
-        del cell, h, x
         return unit.leak
 
 
 def _apply(block: Float[Array, "k k h"], P: Float[Array, "k *row h"]) -> Float[Array, "k *row h"]:
-    # k is 1 or 2: written out, XLA makes one vectorised loop of it, of a reduction it does not
+    # k is 1 or 2: XLA makes one vectorised loop of this sum, which it does not of a reduction
     terms = [_over_rows(block[:, b], P) * P[b] for b in range(block.shape[1])]
     return functools.reduce(jnp.add, terms)
 

@@ -1,4 +1,4 @@
-"""Real-time recurrent learning: the whole influence, exact for every cell."""
+"""Real-time recurrent learning: the full influence, exact for every cell."""
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,12 @@ class RTRL(GradientRule):
     """
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
-        """Zeros."""
-        del key
         return jax.tree.map(
             lambda leaf: jnp.zeros((cell.components, cell.hidden_size, *leaf.shape), leaf.dtype),
             recurrent_parameters(cell),
         )
 
     def step(self, cell: Cell, influence: PyTree, h: State, x: Input) -> tuple[State, PyTree]:
-        """One product with the state's Jacobian per micro-step."""
         own = jnp.arange(cell.hidden_size)
 
         def micro_step(_, carry):
@@ -33,9 +30,9 @@ class RTRL(GradientRule):
             jacobian = communication_jacobian(cell, h, x)
             jacobian = jacobian.at[:, own, :, own].add(jnp.moveaxis(unit.leak, -1, 0))
             carried = jax.tree.map(lambda J: jnp.tensordot(jacobian, J, axes=2), influence)
-            # a unit's parameters act at once on that unit alone
+            # the immediate effect of a unit's parameters is on that unit alone
             return unit.h, jax.tree.map(
-                lambda J, now: J.at[:, own, ..., own].add(jnp.moveaxis(now, -1, 0)),
+                lambda J, new: J.at[:, own, ..., own].add(jnp.moveaxis(new, -1, 0)),
                 carried,
                 unit.immediate,
             )
@@ -43,6 +40,5 @@ class RTRL(GradientRule):
         return jax.lax.fori_loop(0, cell.micro_steps, micro_step, (h, influence))
 
     def pullback(self, cell: Cell, influence: PyTree, h_bar: State) -> PyTree:
-        """θ̄ = Σ h̄ᵢₐ Jᵢₐ: the contraction runs over the state's axes."""
-        del cell
+        """θ̄ = Σ h̄ᵢₐ Jᵢₐ, over the axes of the state."""
         return jax.tree.map(lambda J: jnp.tensordot(h_bar, J, axes=2), influence)

@@ -12,19 +12,19 @@ from rtrrl.types import Key, PyTree
 
 
 class Window(eqx.Module):
-    """The last steps as they were lived, oldest first."""
+    """The states before the last steps and their inputs, oldest first."""
 
     h: Float[Array, "window k hidden"]
     x: Float[Array, "window inputs"]
     length: Int[Array, ""]
-    """How many of them belong to this episode."""
+    """The number of them that belong to this episode."""
 
 
 class TBPTT(GradientRule):
     """The gradient of h through the last `window` steps; exact while the episode is shorter.
 
-    Each step is differentiated at the state that was lived through, not at one recomputed with
-    the present weights.
+    Each step is differentiated at the recorded state, not at one recomputed with the present
+    parameters.
     """
 
     window: int = eqx.field(static=True, default=16)
@@ -34,32 +34,28 @@ class TBPTT(GradientRule):
             raise ValueError(f"the window is {self.window} steps long: it must be 1 or more")
 
     def init(self, cell: Cell, key: Key | None = None) -> Window:
-        """An empty window."""
-        del key
         h = jnp.zeros((self.window, cell.components, cell.hidden_size))
         return Window(h, jnp.zeros((self.window, cell.input_size)), jnp.zeros((), jnp.int32))
 
     def step(self, cell: Cell, influence: Window, h: State, x: Input) -> tuple[State, Window]:
-        """Steps the cell and remembers what it read."""
         length = jnp.minimum(influence.length + 1, self.window)
         return cell(h, x), Window(_push(influence.h, h), _push(influence.x, x), length)
 
     def pullback(self, cell: Cell, influence: Window, h_bar: State) -> PyTree:
-        """Walks the window backwards from h̄."""
-        learnt = recurrent_parameters(cell)
+        trained = recurrent_parameters(cell)
 
-        def backward(carry, lived):
+        def backward(carry, step):
             h_bar, gradient = carry
-            h, x, inside = lived
-            _, vjp = jax.vjp(lambda p, h: eqx.combine(p, cell)(h, x), learnt, h)
-            # steps before the episode began have no part in it
+            h, x, inside = step
+            _, vjp = jax.vjp(lambda p, h: eqx.combine(p, cell)(h, x), trained, h)
+            # steps before the start of the episode have no effect
             theta_bar, h_bar = vjp(jnp.where(inside, h_bar, 0.0))
             return (h_bar, jax.tree.map(jnp.add, gradient, theta_bar)), None
 
         inside = jnp.arange(self.window) >= self.window - influence.length
-        start = (h_bar, jax.tree.map(jnp.zeros_like, learnt))
-        lived = (influence.h, influence.x, inside)
-        (_, gradient), _ = jax.lax.scan(backward, start, lived, reverse=True)
+        start = (h_bar, jax.tree.map(jnp.zeros_like, trained))
+        steps = (influence.h, influence.x, inside)
+        (_, gradient), _ = jax.lax.scan(backward, start, steps, reverse=True)
         return gradient
 
 

@@ -14,7 +14,7 @@ EPSILON = 1e-7
 
 
 class RankOne(eqx.Module):
-    """P ≈ s ⊗ w, right on average."""
+    """P ≈ s ⊗ w, whose mean is the influence."""
 
     s: State
     w: PyTree
@@ -22,7 +22,7 @@ class RankOne(eqx.Module):
 
 
 class UORO(GradientRule):
-    """UORO (Tallec & Ollivier 2018): E[s ⊗ w] = J with hidden + θ numbers.
+    """UORO (Tallec & Ollivier 2018): E[s ⊗ w] = J, in hidden + θ numbers.
 
         s' = ρ₀ A s + ρ₁ ν,   w' = w/ρ₀ + (νᵀ ∂h'/∂θ)/ρ₁,   ν random signs
 
@@ -30,36 +30,32 @@ class UORO(GradientRule):
     """
 
     def init(self, cell: Cell, key: Key | None = None) -> RankOne:
-        """Zeros, with the stream of random signs in `key`."""
         zeros = jax.tree.map(jnp.zeros_like, recurrent_parameters(cell))
         return RankOne(cell.initial_state(), zeros, jax.random.key(0) if key is None else key)
 
     def restart(self, cell: Cell, influence: RankOne) -> RankOne:
-        """Zeros; the signs go on."""
+        # new signs in every episode
         return self.init(cell, influence.key)
 
     def step(self, cell: Cell, influence: RankOne, h: State, x: Input) -> tuple[State, RankOne]:
-        """One forward and one reverse product per micro-step."""
-
         def micro_step(_, carry):
             h, influence = carry
-            key, now = jax.random.split(influence.key)
-            nu = jax.random.rademacher(now, h.shape, h.dtype)
-            learnt = recurrent_parameters(cell)
+            key, sign_key = jax.random.split(influence.key)
+            nu = jax.random.rademacher(sign_key, h.shape, h.dtype)
+            trained = recurrent_parameters(cell)
             new, carried = jax.jvp(lambda h: cell.micro_step(h, x), (h,), (influence.s,))
-            _, vjp = jax.vjp(lambda p: eqx.combine(p, cell).micro_step(h, x), learnt)
+            _, vjp = jax.vjp(lambda p: eqx.combine(p, cell).micro_step(h, x), trained)
             (immediate,) = vjp(nu)
             rho_0 = _balance(_norm(influence.w), _norm(carried))
             rho_1 = _balance(_norm(immediate), _norm(nu))
             s = rho_0 * carried + rho_1 * nu
-            w = jax.tree.map(lambda w, now: w / rho_0 + now / rho_1, influence.w, immediate)
+            w = jax.tree.map(lambda w, new: w / rho_0 + new / rho_1, influence.w, immediate)
             return new, RankOne(s, w, key)
 
         return jax.lax.fori_loop(0, cell.micro_steps, micro_step, (h, influence))
 
     def pullback(self, cell: Cell, influence: RankOne, h_bar: State) -> PyTree:
         """(h̄ · s) w."""
-        del cell
         along = jnp.vdot(h_bar, influence.s)
         return jax.tree.map(lambda w: along * w, influence.w)
 
