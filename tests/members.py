@@ -1,4 +1,4 @@
-"""The members of each family, so that a new one joins the batteries by being registered."""
+"""The cells and rules that the contracts and theorems run on: all that are registered."""
 
 import dataclasses
 import functools
@@ -23,22 +23,22 @@ WIRINGS = {
     "ncp": NCP(0.8),
 }
 MEMBERS = {
-    name: dataclasses.replace(recipe, hidden_size=HIDDEN) for name, recipe in CELLS.items()
+    name: dataclasses.replace(config, hidden_size=HIDDEN) for name, config in CELLS.items()
 } | {
     f"ctrnn-{name}-dt{dt}": CTRNNConfig(hidden_size=HIDDEN, dt=dt, wiring=wiring)
     for name, wiring in WIRINGS.items()
     for dt in (1.0, 0.25)
-    if (name, dt) != ("full", 1.0)  # that is "ctrnn"
+    if (name, dt) != ("full", 1.0)  # the same as "ctrnn"
 }
 
 
 def cell(name: str, seed: int = 0) -> Cell:
-    """A small cell, in the precision that is on."""
+    """A small cell in the present precision."""
     return _builder(name)(jax.random.key(seed))
 
 
 def quick_jit(function: Callable) -> Callable:
-    """`jax.jit` for a function that runs a few times: compiled in a third of the time."""
+    """`jax.jit` for a function that runs a few times: it compiles in a third of the time."""
     return jax.jit(function, compiler_options=RUN_ONCE)
 
 
@@ -48,12 +48,13 @@ def _builder(name: str) -> Callable[[jax.Array], Cell]:
 
 
 def rule_for(name: str, cell: Cell) -> GradientRule:
-    """The rule of that name, or the test is skipped where it refuses the cell."""
+    """The rule of that name; skips the test where the rule does not fit the cell."""
+    rule = RULES[name]
     try:
-        RULES[name].init(cell)
+        rule.init(cell)
     except UnsupportedCellError as refusal:
         pytest.skip(str(refusal))
-    return RULES[name]
+    return rule
 
 
 def assert_same(got: PyTree, expected: PyTree, tolerance: float = 1e-10) -> None:
@@ -68,9 +69,8 @@ def assert_same(got: PyTree, expected: PyTree, tolerance: float = 1e-10) -> None
 
 each_cell = pytest.mark.parametrize("cell_name", MEMBERS)
 each_rule = pytest.mark.parametrize("rule_name", RULES)
-each_recipe = pytest.mark.parametrize("cell_name", MEMBERS)
 diagonal_cells = [
     name
-    for name, recipe in MEMBERS.items()
-    if eqx.filter_eval_shape(recipe, INPUTS, jax.random.key(0)).diagonal
+    for name, config in MEMBERS.items()
+    if eqx.filter_eval_shape(config, INPUTS, jax.random.key(0)).diagonal
 ]

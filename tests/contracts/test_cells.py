@@ -1,4 +1,4 @@
-"""One battery that every cell passes."""
+"""The contract of cells, tested on every cell."""
 
 import dataclasses
 import functools
@@ -35,19 +35,19 @@ X = jnp.array([0.5, -1.0])
 
 
 @each_cell
-def test_recipe_builds_its_cell(cell_name):
-    recipe, model = MEMBERS[cell_name], cell(cell_name)
-    assert isinstance(model, recipe.cell)
+def test_a_config_builds_its_cell(cell_name):
+    config, model = MEMBERS[cell_name], cell(cell_name)
+    assert isinstance(model, config.cell)
     assert (model.input_size, model.hidden_size) == (INPUTS, HIDDEN)
-    for field in dataclasses.fields(recipe):
+    for field in dataclasses.fields(config):
         if hasattr(model, field.name):
-            assert getattr(model, field.name) == getattr(recipe, field.name)
+            assert getattr(model, field.name) == getattr(config, field.name)
     other = cell(cell_name, seed=1)
     assert not np.allclose(model.weight, other.weight)
 
 
 @each_cell
-def test_state_and_features_have_the_promised_shapes(cell_name):
+def test_state_and_features_have_the_declared_shapes(cell_name):
     model = cell(cell_name)
     h = model.initial_state()
     assert h.shape == (model.components, HIDDEN)
@@ -59,18 +59,18 @@ def test_state_and_features_have_the_promised_shapes(cell_name):
 
 
 @each_cell
-def test_every_array_has_its_units_last(cell_name):
+def test_the_units_are_the_last_axis_of_every_array(cell_name):
     for leaf in jax.tree.leaves(eqx.filter(cell(cell_name), eqx.is_array)):
         assert leaf.shape[-1] == HIDDEN
 
 
 @each_cell
-def test_a_unit_s_parameters_drive_that_unit_alone(cell_name):
-    """What the local rules stand on."""
+def test_a_units_parameters_act_on_that_unit_alone(cell_name):
+    """What the local rules rely on."""
     model = cell(cell_name)
     h = jax.random.normal(jax.random.key(3), (model.components, HIDDEN))
-    learnt = recurrent_parameters(model)
-    one_unit = jax.tree.map(lambda leaf: leaf.at[..., 1].add(0.1), learnt)
+    trained = recurrent_parameters(model)
+    one_unit = jax.tree.map(lambda leaf: leaf.at[..., 1].add(0.1), trained)
     micro_step = quick_jit(lambda cell: cell.micro_step(h, X))
     moved = micro_step(model) != micro_step(eqx.combine(one_unit, model))
     assert moved[:, 1].any()
@@ -78,13 +78,13 @@ def test_a_unit_s_parameters_drive_that_unit_alone(cell_name):
 
 
 @each_cell
-def test_features_read_feedforward_parameters_alone(cell_name):
-    """Whatever a rule carries must not have an immediate part in the features as well."""
+def test_features_depend_on_feedforward_parameters_alone(cell_name):
+    """A parameter that a rule carries must have no immediate effect on the features."""
     model = cell(cell_name)
     h = jax.random.normal(jax.random.key(3), (model.components, HIDDEN))
 
-    def total(learnt):
-        return eqx.combine(learnt, model).features(h, X).sum()
+    def total(trained):
+        return eqx.combine(trained, model).features(h, X).sum()
 
     gradient = quick_jit(jax.grad(total))(parameters(model))
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
@@ -98,15 +98,13 @@ def test_vmap_over_cells_and_scan_over_time(cell_name):
     stacked = eqx.combine(jax.tree.map(lambda *a: jnp.stack(a), *arrays), static[0])
     xs = jax.random.normal(jax.random.key(0), (3, INPUTS))
 
-    def live(model):
-        turn = lambda h, x: (model(h, x), None)  # noqa: E731
-        return jax.lax.scan(turn, model.initial_state(), xs)[0]
+    def run(model):
+        return jax.lax.scan(lambda h, x: (model(h, x), None), model.initial_state(), xs)[0]
 
-    alone, together = quick_jit(lambda one, all: (live(one), eqx.filter_vmap(live)(all)))(
-        models[0], stacked
-    )
-    np.testing.assert_allclose(alone, together[0], rtol=1e-5, atol=1e-6)
-    for model, h in zip(models, together, strict=True):
+    run_both = quick_jit(lambda one, all: (run(one), eqx.filter_vmap(run)(all)))
+    single, batch = run_both(models[0], stacked)
+    np.testing.assert_allclose(single, batch[0], rtol=1e-5, atol=1e-6)
+    for model, h in zip(models, batch, strict=True):
         expected = model.initial_state()
         for x in xs:
             expected = STEP(model, expected, x)
@@ -117,12 +115,12 @@ def test_vmap_over_cells_and_scan_over_time(cell_name):
 def test_gradient_reaches_every_parameter(cell_name):
     model = cell(cell_name)
 
-    def loss(learnt):
-        moving = eqx.combine(learnt, model)
-        h = moving.initial_state()
-        for _ in range(4):  # an NCP's motor units hear of the input in the third step
-            h = moving(h, X)
-        return moving.features(h, X) @ jnp.arange(1.0, model.feature_size + 1)
+    def loss(trained):
+        cell = eqx.combine(trained, model)
+        h = cell.initial_state()
+        for _ in range(4):  # an NCP's motor units depend on the input from the third step on
+            h = cell(h, X)
+        return cell.features(h, X) @ jnp.arange(1.0, model.feature_size + 1)
 
     gradient = quick_jit(jax.grad(loss))(parameters(model))
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
@@ -132,17 +130,17 @@ def test_gradient_reaches_every_parameter(cell_name):
 
 
 @each_cell
-def test_projection_is_idempotent_and_leaves_a_newborn_cell_alone(cell_name):
+def test_projection_is_idempotent_and_does_not_change_an_initial_cell(cell_name):
     model = cell(cell_name)
     assert eqx.tree_equal(model.project(), model)
-    wild = eqx.combine(jax.tree.map(lambda leaf: leaf - 20.0, parameters(model)), model)
-    once = wild.project()
+    inadmissible = eqx.combine(jax.tree.map(lambda leaf: leaf - 20.0, parameters(model)), model)
+    once = inadmissible.project()
     assert eqx.tree_equal(once.project(), once)
     assert jnp.isfinite(STEP(once, once.initial_state(), X)).all()
 
 
 @each_cell
-def test_diagonal_says_whether_units_read_each_other(cell_name):
+def test_diagonal_is_true_where_no_unit_reads_another(cell_name):
     model = cell(cell_name)
     h = jax.random.normal(jax.random.key(3), (model.components, HIDDEN))
     jacobian = np.asarray(quick_jit(jax.jacrev(lambda h: model(h, X)))(h))
@@ -151,7 +149,7 @@ def test_diagonal_says_whether_units_read_each_other(cell_name):
 
 
 @each_cell
-def test_a_leaks_rate_does_not_depend_on_state_or_input(cell_name):
+def test_the_leak_does_not_depend_on_state_or_input(cell_name):
     model = cell(cell_name)
     if not isinstance(model, LeakyCell):
         pytest.skip("no leak")
@@ -167,7 +165,7 @@ def test_a_leaks_rate_does_not_depend_on_state_or_input(cell_name):
     )
 
 
-def test_a_cell_is_abstract_or_final_enough():
+def test_the_base_class_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Cell()
 
@@ -210,12 +208,12 @@ def test_a_setting_out_of_range_is_refused(build, says):
         build()
 
 
-def test_settings_at_the_ends_of_their_ranges_are_fine():
+def test_a_setting_at_the_end_of_its_range_is_accepted():
     UniformRing(0.0, 1.0), LogUniformTimescales(5.0, 5.0), SparseRandom(1.0), NCP(1.0)
 
 
-def test_wirings_draw_what_they_promise():
-    key, inputs, hidden_size = jax.random.key(0), 5, 16
+def test_diagonal_and_sparse_masks():
+    key, inputs, hidden = jax.random.key(0), 5, 16
     diagonal = np.asarray(Diagonal().mask(inputs, hidden, key))
     assert diagonal[:inputs].all()
     np.testing.assert_array_equal(diagonal[inputs:-1], np.eye(hidden))
@@ -223,23 +221,23 @@ def test_wirings_draw_what_they_promise():
     assert 0.2 < sparse[:-1].mean() < 0.4
     assert sparse[-1].all()
     none = np.asarray(SparseRandom(1e-9).mask(inputs, hidden, key))
-    assert (none[:-1].sum(axis=0) == 1).all(), "every unit keeps one input"
+    assert (none[:-1].sum(axis=0) == 1).all(), "every unit has one input"
 
 
-def test_ncp_layers_reach_only_the_next():
+def test_ncp_layers_drive_only_the_next():
     mask = np.asarray(NCP(1.0).mask(3, 16, jax.random.key(0)))
     inter, command, motor = slice(0, 8), slice(8, 12), slice(12, 16)
     assert mask[:3, inter].all()
     assert not mask[:3, command].any()
     assert not mask[:3, motor].any()
-    reached = mask[3:-1]
+    between_units = mask[3:-1]
     expected = np.zeros((16, 16), bool)
     expected[inter, command] = expected[command, motor] = expected[command, command] = True
-    np.testing.assert_array_equal(reached, expected)
+    np.testing.assert_array_equal(between_units, expected)
 
 
-def test_an_lstm_is_its_equations():
-    """Gate by gate in NumPy; the readouts see h alone, the units each other's h alone."""
+def test_an_lstm_obeys_its_equations():
+    """Gate by gate in NumPy; the features are h, and units read each other's h alone."""
     model = LSTM(INPUTS, HIDDEN, key=jax.random.key(0))
     W_i, W_f, W_g, W_o = np.asarray(model.weight).transpose(0, 2, 1)
     np.testing.assert_array_equal(W_f[:, -1], 1.0)
@@ -255,16 +253,13 @@ def test_an_lstm_is_its_equations():
         np.testing.assert_array_equal(model.features(state), state[0])
 
 
-def test_the_last_axis_of_an_lru_s_readout_and_skip_is_the_feature():
+def test_the_last_axis_of_an_lrus_readout_and_skip_is_the_feature():
     model = LRU(input_size=2, hidden_size=HIDDEN, key=jax.random.key(0))
     h, x = jax.random.normal(jax.random.key(1), (2, HIDDEN)), jnp.ones(2)
     before = model.features(h, x)
     for name in ("readout", "skip"):
-        moved = eqx.tree_at(lambda m: getattr(m, name), model, replace_fn=_first_moved)  # noqa: B023
+        value = getattr(model, name).at[..., 0].add(1.0)
+        changed = eqx.tree_at(lambda m, name=name: getattr(m, name), model, value)
         np.testing.assert_array_equal(
-            moved.features(h, x) != before, [True] + [False] * (HIDDEN - 1)
+            changed.features(h, x) != before, [True] + [False] * (HIDDEN - 1)
         )
-
-
-def _first_moved(leaf):
-    return leaf.at[..., 0].add(1.0)

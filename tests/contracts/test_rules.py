@@ -1,4 +1,4 @@
-"""One battery that every gradient rule passes, on every cell that it fits."""
+"""The contract of gradient rules, tested on every cell that a rule fits."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from tests.members import (
     INPUTS,
     assert_same,
     cell,
-    each_recipe,
+    each_cell,
     each_rule,
     quick_jit,
     rule_for,
@@ -22,7 +22,7 @@ from tests.members import (
 XS = jax.random.normal(jax.random.key(0), (4, INPUTS))
 
 
-@each_recipe
+@each_cell
 @each_rule
 def test_step_and_pullback(cell_name, rule_name):
     """In one compiled program: shapes, h' = f(h, x), linearity, scan, vmap and restart."""
@@ -32,30 +32,30 @@ def test_step_and_pullback(cell_name, rule_name):
     first, second = jax.random.normal(jax.random.key(1), (2, *h.shape))
 
     @quick_jit
-    def live(model):
-        def turn(carry, x):
+    def run(model):
+        def step(carry, x):
             h, influence = rule.step(model, carry[1], carry[0], x)
             return (h, influence), model(carry[0], x)
 
-        born = rule.init(model, jax.random.key(2))
-        (end, influence), hs = jax.lax.scan(turn, (h, born), XS)
+        initial = rule.init(model, jax.random.key(2))
+        (end, influence), hs = jax.lax.scan(step, (h, initial), XS)
         bars = jnp.stack([first, second, 2 * first - 3 * second, jnp.zeros_like(h)])
         pulled = jax.vmap(lambda h_bar: rule.pullback(model, influence, h_bar))(bars)
-        return born, influence, rule.restart(model, influence), end, hs[-1], pulled
+        return initial, influence, rule.restart(model, influence), end, hs[-1], pulled
 
-    born, influence, restarted, end, by_cell, pulled = live(model)
+    initial, influence, restarted, end, by_cell, pulled = run(model)
     for other in (influence, restarted):
-        assert jax.tree.structure(other) == jax.tree.structure(born)
-        for a, b in zip(jax.tree.leaves(other), jax.tree.leaves(born), strict=True):
+        assert jax.tree.structure(other) == jax.tree.structure(initial)
+        for a, b in zip(jax.tree.leaves(other), jax.tree.leaves(initial), strict=True):
             assert (a.shape, a.dtype) == (b.shape, b.dtype)
-    for a, b in zip(jax.tree.leaves(restarted), jax.tree.leaves(born), strict=True):
+    for a, b in zip(jax.tree.leaves(restarted), jax.tree.leaves(initial), strict=True):
         if jnp.issubdtype(a.dtype, jnp.number):
             np.testing.assert_array_equal(a, b)
     np.testing.assert_allclose(end, by_cell, rtol=1e-5, atol=1e-6)
 
-    learnt = recurrent_parameters(model)
-    assert jax.tree.structure(pulled) == jax.tree.structure(learnt)
-    for got, leaf in zip(jax.tree.leaves(pulled), jax.tree.leaves(learnt), strict=True):
+    trained = recurrent_parameters(model)
+    assert jax.tree.structure(pulled) == jax.tree.structure(trained)
+    for got, leaf in zip(jax.tree.leaves(pulled), jax.tree.leaves(trained), strict=True):
         assert (got.shape[1:], got.dtype) == (leaf.shape, leaf.dtype)
         assert jnp.isfinite(got).all()
         np.testing.assert_allclose(got[2], 2 * got[0] - 3 * got[1], rtol=1e-3, atol=1e-4)
@@ -63,7 +63,7 @@ def test_step_and_pullback(cell_name, rule_name):
 
 
 @each_rule
-def test_rule_is_static_and_hashable(rule_name):
+def test_a_rule_is_static_and_hashable(rule_name):
     """So that it can be a setting of a compiled agent."""
     assert not jax.tree.leaves(RULES[rule_name])
     assert hash(RULES[rule_name]) == hash(RULES[rule_name])
@@ -76,7 +76,7 @@ def test_rule_is_static_and_hashable(rule_name):
         *((DiagonalRTRL(), name, r"use SnAp1 .* or RTRL") for name in ("ctrnn", "gru", "lstm")),
     ],
 )
-def test_refusal_says_what_to_use(rule, cell_name, instead):
+def test_the_refusal_of_a_cell_says_what_to_use(rule, cell_name, instead):
     model = cell(cell_name)
     with pytest.raises(UnsupportedCellError, match=instead) as refusal:
         rule.init(model)
@@ -84,7 +84,7 @@ def test_refusal_says_what_to_use(rule, cell_name, instead):
     assert type(model).__name__ in str(refusal.value)
 
 
-def test_memory_is_what_the_table_promises():
+def test_memory_is_as_documented():
     """Dense: hidden × θ; local: one number per weight; rank one: hidden + θ; frozen: none."""
     model = CTRNN(INPUTS, HIDDEN, key=jax.random.key(0))
     theta = sum(leaf.size for leaf in jax.tree.leaves(recurrent_parameters(model)))
@@ -110,6 +110,6 @@ def test_uoro_draws_new_signs_in_every_episode():
     assert not np.array_equal(first.w.weight, other.w.weight)
 
 
-def test_window_is_at_least_one_step():
+def test_a_window_has_at_least_one_step():
     with pytest.raises(ValueError, match="the window is 0 steps long"):
         TBPTT(0)

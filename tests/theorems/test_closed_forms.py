@@ -1,4 +1,4 @@
-"""The influence against sensitivities written out by hand, in NumPy."""
+"""The influence against hand-derived sensitivities, in NumPy."""
 
 import dataclasses
 
@@ -30,13 +30,13 @@ def pulled_back(cell, rule, xs, h_bar):
     """The rule's pullback of h̄ after every step."""
 
     @quick_jit
-    def turn(influence, h, x):
+    def step(influence, h, x):
         h, influence = rule.step(cell, influence, h, x)
         return h, influence, rule.pullback(cell, influence, h_bar)
 
     influence, h, gradients = rule.init(cell), cell.initial_state(), []
     for x in xs:
-        h, influence, gradient = turn(influence, h, x)
+        h, influence, gradient = step(influence, h, x)
         gradients.append(gradient)
     return h, gradients
 
@@ -48,7 +48,7 @@ def sequence(components):
 
 
 @pytest.mark.parametrize("dt", [1.0, 0.25])
-def test_rflo_is_its_closed_form(dt):
+def test_rflo_obeys_its_closed_form(dt):
     """J_W' = (1 − dt/τ) J_W + (dt/τ) φ' ξᵀ,  J_τ' = (1 − dt/τ) J_τ + (dt/τ²)(h − φ)."""
     cell = CTRNN(INPUTS, HIDDEN, key=jax.random.key(0), dt=dt)
     xs, h_bar = sequence(1)
@@ -80,19 +80,19 @@ def complex_sensitivities(cell, xs):
     h = np.zeros((HIDDEN, 1), complex)
     S = dict.fromkeys(("nu", "theta", "B_re", "B_im", "gamma"), 0j)
     for x in xs:
-        u, bend = (B @ x)[:, None], (1.0, 1.0)
-        if gain is not None:  # tanh of each part apart
+        u, slope = (B @ x)[:, None], (1.0, 1.0)
+        if gain is not None:  # tanh of each component
             u = np.tanh(gain * u.real) + 1j * np.tanh(gain * u.imag)
-            bend = gain * (1 - u.real**2), gain * (1 - u.imag**2)
+            slope = gain * (1 - u.real**2), gain * (1 - u.imag**2)
         S = {
             "nu": Lambda * S["nu"] - np.exp(cell.nu)[:, None] * Lambda * h + dg_dnu[:, None] * u,
             "theta": Lambda * S["theta"] + 1j * phase[:, None] * Lambda * h,
-            "B_re": Lambda * S["B_re"] + g[:, None] * bend[0] * x,
-            "B_im": Lambda * S["B_im"] + 1j * g[:, None] * bend[1] * x,
+            "B_re": Lambda * S["B_re"] + g[:, None] * slope[0] * x,
+            "B_im": Lambda * S["B_im"] + 1j * g[:, None] * slope[1] * x,
             "gamma": Lambda * S["gamma"] + g[:, None] * u,
         }
         h = Lambda * h + g[:, None] * u
-        if not linear:  # tanh of each part apart, and its slope on each part of a sensitivity
+        if not linear:  # tanh of each component, whose slope multiplies each sensitivity
             h = np.tanh(h.real) + 1j * np.tanh(h.imag)
             slope = (1 - h.real**2), (1 - h.imag**2)
             S = {name: slope[0] * s.real + 1j * slope[1] * s.imag for name, s in S.items()}
@@ -100,7 +100,7 @@ def complex_sensitivities(cell, xs):
 
 
 @pytest.mark.parametrize("kind", [RTU, NonlinearRTU, SaturatingRTU, LRU])
-def test_complex_cells_follow_their_recursion_and_finite_differences(kind):
+def test_complex_cells_obey_their_recursion_and_finite_differences(kind):
     cell = kind(INPUTS, HIDDEN, key=jax.random.key(1))
     xs, h_bar = sequence(2)
     h_end, gradients = pulled_back(cell, DiagonalRTRL(), xs, jnp.asarray(h_bar))
@@ -118,10 +118,10 @@ def test_complex_cells_follow_their_recursion_and_finite_differences(kind):
     np.testing.assert_allclose(h_end[0] + 1j * h_end[1], end[:, 0], rtol=1e-12)
 
     @quick_jit
-    def objective(moved):
-        h = moved.initial_state()
+    def objective(cell):
+        h = cell.initial_state()
         for x in xs:
-            h = moved(h, jnp.asarray(x))
+            h = cell(h, jnp.asarray(x))
         return jnp.vdot(h_bar, h)
 
     for field in dataclasses.fields(parameters(gradients[-1])):
@@ -152,29 +152,28 @@ def test_projection_keeps_parameters_admissible():
 
 
 @pytest.mark.parametrize("kind", [RTU, NonlinearRTU, SaturatingRTU, LRU])
-def test_pace_changes_how_fast_a_cell_moves_and_not_what_it_is(kind):
-    """Born of one key: the same Λ at every pace c, and a gradient of its parameters c times."""
-    plain, slow = (
-        kind(INPUTS, HIDDEN, key=jax.random.key(0), eigenvalue_lr_scale=eigenvalue_lr_scale)
-        for eigenvalue_lr_scale in (1.0, 0.1)
+def test_the_lr_scale_scales_the_gradient_of_the_eigenvalues_alone(kind):
+    """From one key: the same Λ for every scale c, and c times the gradient of its parameters."""
+    plain, scaled = (
+        kind(INPUTS, HIDDEN, key=jax.random.key(0), eigenvalue_lr_scale=c) for c in (1.0, 0.1)
     )
     rule, h_bar = DiagonalRTRL(), jnp.ones((2, HIDDEN))
     gradients = []
-    for cell in (plain, slow):
+    for cell in (plain, scaled):
         h, influence = cell.initial_state(), rule.init(cell)
         for x in jax.random.normal(jax.random.key(1), (5, INPUTS)):
             h, influence = rule.step(cell, influence, h, x)
         gradients.append((h, rule.pullback(cell, influence, h_bar)))
-    (h, fast), (h_slow, calm) = gradients
-    np.testing.assert_allclose(h_slow, h, rtol=1e-12)
-    np.testing.assert_allclose(calm.nu, 0.1 * fast.nu, rtol=1e-11)
-    np.testing.assert_allclose(calm.theta_log, 0.1 * fast.theta_log, rtol=1e-11)
-    np.testing.assert_allclose(calm.weight, fast.weight, rtol=1e-12)
-    endless = eqx.tree_at(lambda cell: cell.nu, slow, jnp.full(HIDDEN, -500.0)).project()
+    (h, gradient), (h_scaled, scaled_gradient) = gradients
+    np.testing.assert_allclose(h_scaled, h, rtol=1e-12)
+    np.testing.assert_allclose(scaled_gradient.nu, 0.1 * gradient.nu, rtol=1e-11)
+    np.testing.assert_allclose(scaled_gradient.theta_log, 0.1 * gradient.theta_log, rtol=1e-11)
+    np.testing.assert_allclose(scaled_gradient.weight, gradient.weight, rtol=1e-12)
+    endless = eqx.tree_at(lambda cell: cell.nu, scaled, jnp.full(HIDDEN, -500.0)).project()
     np.testing.assert_allclose(np.exp(-np.exp(0.1 * endless.nu)), MAX_MODULUS, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [RTUConfig, LRUConfig])
-def test_a_pace_is_positive(kind):
-    with pytest.raises(ValueError, match=r"pace is 0\.0: it must be positive"):
+def test_the_lr_scale_is_positive(kind):
+    with pytest.raises(ValueError, match=r"eigenvalue_lr_scale is 0\.0: it must be positive"):
         kind(eigenvalue_lr_scale=0.0)

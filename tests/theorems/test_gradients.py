@@ -27,15 +27,13 @@ from tests.members import (
     cell,
     diagonal_cells,
     each_cell,
-    each_recipe,
     quick_jit,
 )
 
 pytestmark = pytest.mark.usefixtures("x64")
 
-# 12 steps each, so that one compiled program serves them all
+# 12 steps each, so that they share one compiled program
 LENGTHS = [(12,), (1, 11), (5, 1, 6), (1,) * 12]
-
 
 unrolled_gradient = quick_jit(certificates.unrolled_gradient)
 online = quick_jit(
@@ -47,27 +45,26 @@ def random(model, lengths=LENGTHS[2]):
     return Episodes.random(model, lengths, jax.random.key(len(lengths)))
 
 
-@each_recipe
+@each_cell
 def test_unrolled_gradient_is_that_of_finite_differences(cell_name):
-    """What all else is measured by: a plain loop over the cell, differentiated by hand."""
+    """The reference of all other tests, against a plain loop over the cell."""
     model = cell(cell_name)
     episodes = random(model)
     flat, rebuild = jax.flatten_util.ravel_pytree(parameters(model))
     direction = jax.random.normal(jax.random.key(5), flat.shape)
-    rest = model.initial_state()
+    initial = model.initial_state()
 
     @quick_jit
-    def turn(theta, h, now):
-        moved = eqx.combine(rebuild(theta), model)
-        h = moved(h, now.x)
-        return h, now.features_bar @ moved.features(h, now.x)
+    def step(theta, h, x, features_bar):
+        cell = eqx.combine(rebuild(theta), model)
+        h = cell(h, x)
+        return h, features_bar @ cell.features(h, x)
 
     def loss(theta):
-        total, h = 0.0, rest
-        for t, start in enumerate(np.asarray(episodes.start)):
-            now = jax.tree.map(lambda leaf, t=t: leaf[t], episodes)
-            h, gained = turn(theta, rest if start else h, now)
-            total += gained
+        total, h = 0.0, initial
+        for start, *data in zip(episodes.start, episodes.x, episodes.features_bar, strict=True):
+            h, term = step(theta, initial if start else h, *data)
+            total += term
         return total
 
     slope = (loss(flat + 1e-5 * direction) - loss(flat - 1e-5 * direction)) / 2e-5
@@ -104,8 +101,8 @@ def test_snap1_is_not_exact_where_units_read_each_other():
 def test_rflo_is_snap1_without_self_weights(dt):
     model = CTRNN(2, 4, key=jax.random.key(0), dt=dt)
     own = jnp.arange(4)
-    silent = eqx.tree_at(lambda m: m.weight, model, model.weight.at[2 + own, own].set(0.0))
-    assert_same(online(silent, RFLO(), random(silent)), online(silent, SnAp1(), random(silent)))
+    without = eqx.tree_at(lambda m: m.weight, model, model.weight.at[2 + own, own].set(0.0))
+    assert_same(online(without, RFLO(), random(without)), online(without, SnAp1(), random(without)))
     with pytest.raises(AssertionError):
         assert_same(
             online(model, RFLO(), random(model)), online(model, SnAp1(), random(model)), 1e-2
@@ -122,9 +119,9 @@ def test_window_longer_than_the_episodes_is_backpropagation_through_time(cell_na
 
 @pytest.mark.parametrize("cell_name", ["ctrnn-full-dt0.25", "gru", "rtu"])
 def test_window_is_rtrl_over_its_last_steps(cell_name):
-    """The pullback is RTRL's from no influence at t − 3, and ∂hₜ/∂θ with hₜ₋₃ fixed."""
+    """The pullback is that of RTRL without influence at t − 3, and ∂hₜ/∂θ with hₜ₋₃ fixed."""
     model, window = cell(cell_name), TBPTT(3)
-    learnt = recurrent_parameters(model)
+    trained = recurrent_parameters(model)
     xs = jax.random.normal(jax.random.key(1), (7, 2))
     h_bar = jax.random.normal(jax.random.key(2), (model.components, 4))
 
@@ -139,20 +136,20 @@ def test_window_is_rtrl_over_its_last_steps(cell_name):
         state, influence = h, RTRL().init(model)
         for x in xs:
             state, influence = RTRL().step(model, influence, state, x)
-        return RTRL().pullback(model, influence, h_bar), jax.grad(end)(learnt)
+        return RTRL().pullback(model, influence, h_bar), jax.grad(end)(trained)
 
     @quick_jit
-    def turn(influence, h, x):
+    def step(influence, h, x):
         h, influence = window.step(model, influence, h, x)
         return h, influence, window.pullback(model, influence, h_bar)
 
-    lived, influence, pulled = [model.initial_state()], window.init(model), []
+    states, influence, pulled = [model.initial_state()], window.init(model), []
     for x in xs:
-        h, influence, gradient = turn(influence, lived[-1], x)
-        lived.append(h)
+        h, influence, gradient = step(influence, states[-1], x)
+        states.append(h)
         pulled.append(gradient)
-    for first, last in [(0, 2), (1, 4), (4, 7)]:  # two steps lived, then three of many
-        for exact in restricted(lived[first], xs[first:last]):
+    for first, last in [(0, 2), (1, 4), (4, 7)]:  # after two steps, then the last three of many
+        for exact in restricted(states[first], xs[first:last]):
             assert_same(pulled[last - 1], exact)
 
 
@@ -169,20 +166,20 @@ def test_uoro_is_rtrl_on_average(cell_name):
         strict=True,
     ):
         error, standard = got.mean(0) - exact, got.std(0) / draws**0.5
-        assert jnp.linalg.norm(standard) < 0.2 * jnp.linalg.norm(exact), "the bound says nothing"
+        assert jnp.linalg.norm(standard) < 0.2 * jnp.linalg.norm(exact), "the bound is too loose"
         assert (jnp.abs(error) <= 4.5 * standard + 1e-12).all()
 
 
 @pytest.mark.parametrize("name", ["ctrnn", "ctrnn-full-dt0.25"])
-def test_immediate_is_rflo_that_forgets_every_step(name):
-    """P = ∂h'/∂θ of the last step by the leak alone, whatever was before."""
+def test_immediate_is_rflo_of_the_last_step(name):
+    """P = ∂h'/∂θ of the last step by the leak alone, whatever came before."""
     model = cell(name)
     h, influence = model.initial_state(), Immediate().init(model)
     for x in jax.random.normal(jax.random.key(1), (3, 2)):
         before = h
         h, influence = Immediate().step(model, influence, h, x)
-    _, anew = RFLO().step(model, RFLO().init(model), before, x)
-    assert_same(influence, anew)
+    _, one_step = RFLO().step(model, RFLO().init(model), before, x)
+    assert_same(influence, one_step)
 
 
 def test_immediate_is_exact_without_memory():
@@ -190,7 +187,7 @@ def test_immediate_is_exact_without_memory():
     assert_same(online(model, Immediate(), random(model)), unrolled_gradient(model, random(model)))
 
 
-@each_recipe
+@each_cell
 def test_frozen_recurrence_has_no_gradient_and_feedforward_parameters_keep_theirs(cell_name):
     model = cell(cell_name)
     gradient = online(model, Frozen(), random(model))
@@ -206,7 +203,7 @@ def test_frozen_recurrence_has_no_gradient_and_feedforward_parameters_keep_their
 @pytest.mark.parametrize("wiring", [name for name in WIRINGS if name != "full"])
 def test_absent_weights_have_no_influence_and_no_gradient(wiring):
     model = cell(f"ctrnn-{wiring}-dt0.25")
-    # they have a value here, so that zero is the mask's doing
+    # with a value, so that zero is due to the mask
     model = eqx.tree_at(lambda m: m.weight, model, jnp.where(model.mask, model.weight, 7.0))
     absent = np.asarray(~model.mask)
     assert absent.any()

@@ -1,4 +1,4 @@
-"""What a trace adds up to, seen forwards in time."""
+"""Backward views, by traces, against forward views, by returns."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ STEPS, FEATURES = 12, 5
 
 
 def episode(end_discount):
-    """φ₀ … φ_T, rewards and discounts (γ = 0.9) of one episode that ends so or so."""
+    """φ₀ … φ_T, rewards and discounts (γ = 0.9) of one episode."""
     rng = np.random.default_rng(4)
     phi = rng.normal(size=(STEPS + 1, FEATURES))
     discount = np.full(STEPS, 0.9)
@@ -22,9 +22,9 @@ def episode(end_discount):
 
 
 @pytest.mark.parametrize("end_discount", [0.0, 1.0], ids=["terminated", "truncated"])
-@pytest.mark.parametrize("trace_decay", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("lambda_", [0.0, 0.7, 1.0])
 def test_backward_view_is_forward_view(end_discount, lambda_):
-    """Σₜ δₜ₊₁ eₜ = Σₜ (Gₜ^λ − v(sₜ)) ∇v(sₜ), nonlinear v, nothing learnt on the way."""
+    """Σₜ δₜ₊₁ eₜ = Σₜ (Gₜ^λ − v(sₜ)) ∇v(sₜ), for a nonlinear v and fixed θ."""
     phi, reward, discount = episode(end_discount)
     theta = jnp.linspace(-1, 1, FEATURES)
     value = jax.vmap(jax.value_and_grad(lambda theta, phi: jnp.tanh(theta @ phi)), (None, 0))
@@ -47,10 +47,10 @@ def test_lambda_returns_by_hand():
 
 
 def online_lambda_return(phi, reward, discount, alpha, lambda_):
-    """van Seijen et al. 2016, §3: at every horizon all updates anew, towards interim λ-returns."""
+    """van Seijen et al. 2016, §3: at every horizon all updates again, towards interim λ-returns."""
     weights = [np.zeros(FEATURES)]
     for horizon in range(1, STEPS + 1):
-        # sₖ is valued by the weights of time k − 1, the newest that then existed
+        # the value of sₖ is by the weights of time k − 1, the latest at that time
         v = np.array([weights[k - 1] @ phi[k] for k in range(1, horizon + 1)])
         target, targets = v[-1], np.zeros(horizon)
         for k in reversed(range(horizon)):
@@ -64,9 +64,9 @@ def online_lambda_return(phi, reward, discount, alpha, lambda_):
 
 
 @pytest.mark.parametrize("end_discount", [0.0, 1.0], ids=["terminated", "truncated"])
-@pytest.mark.parametrize("trace_decay", [0.0, 0.8, 1.0])
+@pytest.mark.parametrize("lambda_", [0.0, 0.8, 1.0])
 def test_dutch_trace_is_the_online_lambda_return(end_discount, lambda_):
-    """True online TD(λ), the parameter vector in two arrays, as an agent would hold it."""
+    """True online TD(λ), the parameter vector in two arrays, as in an agent."""
     phi, reward, discount = episode(end_discount)
     alpha, gamma = 0.05, 0.9
     split = lambda vector: {"a": jnp.asarray(vector[:2]), "b": jnp.asarray(vector[2:])}  # noqa: E731
