@@ -1,6 +1,7 @@
-"""What actor-critics on a recurrent state share, however they learn."""
+"""The common part of actor-critics with a recurrent cell."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import equinox as eqx
@@ -8,54 +9,69 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from rtrrl.agents.base import Action, Agent, Info, Observation, world_of
-from rtrrl.agents.state import Carry, initial_carry
-from rtrrl.cells import CellConfig
+from rtrrl.agents.base import Action, Agent, Info, Observation, environment_spec
+from rtrrl.agents.parts import PARTS, with_parts
+from rtrrl.agents.state import Carry, initial_carry, step_key
+from rtrrl.cells import Cell, CellConfig
 from rtrrl.environments import AbstractEnvironment
-from rtrrl.learning.normalizers import ObservationNormalizer, RewardNormalizer
+from rtrrl.gradients import GradientRule
+from rtrrl.learning.input_pipeline import InputPipeline, InputStatistics
 from rtrrl.learning.optimizers import ParameterGroups
 from rtrrl.learning.policies import Policy, policy_for
-from rtrrl.learning.readouts import Feedback, WithConstants
+from rtrrl.learning.readouts import Features, Feedback, WithConstants
 from rtrrl.learning.returns import td_error
-from rtrrl.types import Key, PyTree, Scalar
-from rtrrl.utils.prng import inline_threefry
+from rtrrl.types import Key, PyTree, Scalar, parameters
 
 
 class ActorCritic(Agent):
-    """A recurrent cell whose features an actor and a critic read.
+    """A recurrent cell with an actor and a critic as readouts of its features.
 
-    The state of such an agent holds at least `parameters` (a `Groups`), `observation_statistics`
-    and `reward_statistics`, from which `frozen` makes a player.
+    The state of such an agent has at least the fields `params`, `last`, `input_stats`, `key` and
+    `steps` of `RTRRLState`.
     """
 
     observation_size: eqx.AbstractVar[int]
     policy: eqx.AbstractVar[Policy]
     cell: eqx.AbstractVar[CellConfig]
     feedback: eqx.AbstractVar[Feedback]
-    observation_normalizer: eqx.AbstractVar[ObservationNormalizer]
-    reward_normalizer: eqx.AbstractVar[RewardNormalizer]
+    inputs: eqx.AbstractVar[InputPipeline]
     gamma: eqx.AbstractVar[float]
     meta_input: eqx.AbstractVar[bool]
 
     @classmethod
-    def _for(cls, task: str | AbstractEnvironment, settings: dict[str, Any]) -> Self:
-        name, observations, actions = world_of(task)
-        fitting = {"task": name, "observation_size": observations, "policy": policy_for(actions)}
-        return cls(**fitting | settings)
+    def _make(
+        cls,
+        environment: str | AbstractEnvironment,
+        settings: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        explore: bool = False,
+    ) -> Self:
+        """The agent for an environment with `settings`, as far as `changes` do not override them.
 
-    def newborn(self, cell_key: Key, actor_key: Key, critic_key: Key) -> ParameterGroups:
-        """Random weights for cell, actor and critic."""
-        inputs = self.observation_size + (self.policy.action_size + 1 if self.meta_input else 0)
-        cell = self.cell(inputs, cell_key)
-        read = self.policy.output_size - self.policy.num_constants
-        actor = self.feedback.readout(cell.feature_size, read, 1.0, actor_key)
+        Parts may be given by name, as in `cell="gru"`, and those of `inputs` as `observations`,
+        `rewards` and `bonus`.
+        """
+        name, observation_size, actions = environment_spec(environment)
+        policy = policy_for(actions)
+        fields = {
+            "task": name,
+            "observation_size": observation_size,
+            "policy": policy.with_exploration() if explore else policy,
+        }
+        flags = {part.flag for part in PARTS}
+        others = {field: value for field, value in changes.items() if field not in flags}
+        return with_parts(cls(**{**fields, **settings, **others}), changes)
+
+    def init_params(self, cell_key: Key, actor_key: Key, critic_key: Key) -> ParameterGroups:
+        """Random parameters of cell, actor and critic."""
+        input_size = self.observation_size + (self.policy.action_size + 1) * self.meta_input
+        cell = self.cell(input_size, cell_key)
+        output_size = self.policy.output_size - self.policy.num_constants
+        actor = self.feedback.readout(cell.feature_size, output_size, 1.0, actor_key)
         if self.policy.num_constants:
             actor = WithConstants(actor, jnp.zeros(self.policy.num_constants))
-        return ParameterGroups(
-            actor=actor,
-            critic=self.feedback.readout(cell.feature_size, 1, 1.0, critic_key),
-            cell=cell,
-        )
+        critic = self.feedback.readout(cell.feature_size, 1, 1.0, critic_key)
+        return ParameterGroups(actor, critic, cell)
 
     def cell_input(
         self,
@@ -70,79 +86,98 @@ class ActorCritic(Agent):
             return jnp.concatenate([observation, jnp.zeros(self.policy.action_size + 1)])
         return jnp.concatenate([observation, self.policy.encode(action), jnp.reshape(reward, 1)])
 
+    def act(
+        self, state: Any, x: Array, h: Array, features: Features, noise: Array
+    ) -> tuple[Any, Action]:
+        """a ~ π(· | h): the state with this as its last step, and the action to take."""
+        outputs = state.params.actor(features)
+        action = self.policy.sample_after(step_key(state), outputs, noise)
+        last = Carry(x, h, outputs, action, noise)
+        state = dataclasses.replace(state, last=last, steps=state.steps + 1)
+        return state, self.policy.admissible(action)
+
     def frozen(self, state: Any, greedy: bool = False) -> Agent:
-        """This agent as it is now, acting without learning."""
-        return FrozenActorCritic(
-            task=self.task,
-            agent=self,
-            parameters=state.parameters,
-            observation_statistics=state.observation_statistics,
-            reward_statistics=state.reward_statistics,
-            greedy=greedy,
-        )
+        return FrozenActorCritic(self.task, self, state.params, state.input_stats, greedy)
+
+
+def apply_updates(params: ParameterGroups, updates: ParameterGroups) -> ParameterGroups:
+    """θ + Δθ, with the cell's parameters projected to the nearest admissible ones."""
+    params = eqx.apply_updates(params, updates)
+    return dataclasses.replace(params, cell=params.cell.project())
+
+
+def features_and_gradient(
+    rule: GradientRule, cell: Cell, influence: PyTree, last: Carry
+) -> tuple[Features, Callable[[Features], PyTree]]:
+    """The features f of the last step's state, and the map from f̄ to the gradient of the cell.
+
+    It is Ĵᵀ h̄ with h̄ = f̄ᵀ ∂f/∂h, and the immediate gradient f̄ᵀ ∂f/∂θ for parameters that the
+    features alone depend on.
+    """
+    features, vjp = jax.vjp(
+        lambda learned, h: eqx.combine(learned, cell).features(h, last.x), parameters(cell), last.h
+    )
+
+    def gradient(features_bar: Features) -> PyTree:
+        immediate, h_bar = vjp(features_bar)
+        return eqx.combine(rule.pullback(cell, influence, h_bar), immediate)
+
+    return features, gradient
 
 
 class FrozenState(eqx.Module):
-    """All that changes while a frozen agent acts."""
+    """The state of a frozen agent."""
 
-    now: Carry
+    last: Carry
     key: Key
     steps: Int[Array, ""]
 
 
 class FrozenActorCritic(Agent):
-    """An actor-critic whose parameters and statistics stand still."""
+    """An actor-critic with constant parameters and statistics."""
 
     task: str = eqx.field(static=True)
     agent: ActorCritic
-    parameters: ParameterGroups
-    observation_statistics: PyTree
-    reward_statistics: PyTree
+    params: ParameterGroups
+    input_stats: InputStatistics
     greedy: bool = eqx.field(static=True)
 
     def init(self, key: Key) -> FrozenState:
-        """At rest."""
-        cell = self.parameters.cell
-        return FrozenState(initial_carry(cell, self.agent.policy), key, jnp.zeros((), jnp.int32))
+        last = initial_carry(self.params.cell, self.agent.policy)
+        return FrozenState(last, key, jnp.zeros((), jnp.int32))
 
     def begin(self, state: FrozenState, observation: Observation) -> tuple[FrozenState, Action]:
-        """An episode starts."""
-        seen = self.agent.observation_normalizer(self.observation_statistics, observation)
-        rest, noise = self.parameters.cell.initial_state(), self.agent.policy.no_noise
-        state = self._act(state, rest, self.agent.cell_input(seen), noise)
-        return state, self.agent.policy.admissible(state.now.action)
+        agent = self.agent
+        x = agent.cell_input(agent.inputs.observations(self.input_stats.observations, observation))
+        state = self._act(state, self.params.cell.initial_state(), x, agent.policy.no_noise)
+        return state, agent.policy.admissible(state.last.action)
 
     def step(
         self, state: FrozenState, observation: Observation, reward: Scalar, discount: Scalar
     ) -> tuple[FrozenState, Action, Info]:
-        """Acts. The TD error is reported, not learnt from."""
-        agent, before = self.agent, state.now
-        observation = agent.observation_normalizer(self.observation_statistics, observation)
-        reward = agent.reward_normalizer(self.reward_statistics, reward)
-        x = agent.cell_input(observation, before.action, reward)
-        v_tm1 = self._value(before)
-        noise = agent.policy.noise(before.y, before.action)
-        state = self._act(state, before.h, x, noise)
-        value = self._value(state.now)
-        delta = td_error(reward, agent.gamma * discount, value, v_tm1)
-        action = agent.policy.admissible(state.now.action)
-        return state, action, Info(delta, value, agent.policy.entropy(state.now.y))
+        """Acts; the TD error is reported only."""
+        agent, last = self.agent, state.last
+        observation = agent.inputs.observations(self.input_stats.observations, observation)
+        reward = agent.inputs.rewards(self.input_stats.rewards, reward)
+        x = agent.cell_input(observation, last.action, reward)
+        noise = agent.policy.noise(last.outputs, last.action)
+        state = self._act(state, last.h, x, noise)
+        value = self._value(state.last)
+        delta = td_error(reward, agent.gamma * discount, value, self._value(last))
+        action = agent.policy.admissible(state.last.action)
+        return state, action, Info(delta, value, agent.policy.entropy(state.last.outputs))
 
     def frozen(self, state: FrozenState, greedy: bool = False) -> "FrozenActorCritic":
-        """Itself."""
-        del state
         return dataclasses.replace(self, greedy=greedy)
 
-    def _value(self, now: Carry) -> Scalar:
-        return self.parameters.critic(self.parameters.cell.features(now.h, now.x))[0]
+    def _value(self, carry: Carry) -> Scalar:
+        return self.params.critic(self.params.cell.features(carry.h, carry.x))[0]
 
     def _act(self, state: FrozenState, h: Array, x: Array, noise: Array) -> FrozenState:
-        policy, cell = self.agent.policy, self.parameters.cell
-        h = cell(h, x)
-        y = self.parameters.actor(cell.features(h, x))
+        h = self.params.cell(h, x)
+        outputs = self.params.actor(self.params.cell.features(h, x))
         if self.greedy:
-            action = policy.mode(y)
+            action = self.agent.policy.mode(outputs)
         else:
-            key = jax.random.fold_in(inline_threefry(state.key), state.steps)
-            action = policy.sample_after(key, y, noise)
-        return FrozenState(Carry(x, h, y, action, noise), state.key, state.steps + 1)
+            action = self.agent.policy.sample_after(step_key(state), outputs, noise)
+        return FrozenState(Carry(x, h, outputs, action, noise), state.key, state.steps + 1)

@@ -1,7 +1,6 @@
-"""What every agent is: a pure function that learns from each observation as it arrives."""
+"""The protocol of agents: pure functions that learn from each observation as it arrives."""
 
 import abc
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -17,7 +16,7 @@ Action = Shaped[Array, "..."]
 
 
 class Info(eqx.Module):
-    """What one step of learning shows of itself; nothing here is needed to go on."""
+    """Diagnostics of one step; nothing depends on them."""
 
     td_error: Scalar
     """δ."""
@@ -28,67 +27,56 @@ class Info(eqx.Module):
 
 
 class Agent(eqx.Module):
-    """An agent; its fields are its settings, its `state` is everything that changes.
+    """An agent: its fields are its settings, its `state` is everything that changes.
 
-    `step` learns from the consequence of the last action, then acts. `discount` is 0 at a true
-    terminal and 1 otherwise. After the last step of an episode, terminated or truncated, call
-    `begin` with the next episode's first observation.
+    `step` learns from the consequence of the last action, then acts. `discount` is 0 at a terminal
+    state and 1 otherwise. After the last step of an episode, terminated or truncated, call `begin`
+    with the first observation of the next episode.
     """
 
     task: eqx.AbstractVar[str]
 
     @abc.abstractmethod
     def init(self, key: Key) -> Any:
-        """A newborn agent's state."""
+        """The state before the first observation, with random parameters."""
 
     @abc.abstractmethod
     def begin(self, state: Any, observation: Observation) -> tuple[Any, Action]:
-        """An episode starts: the state and the first action."""
+        """Start an episode: the state after its first observation, and the first action."""
 
     @abc.abstractmethod
     def step(
         self, state: Any, observation: Observation, reward: Scalar, discount: Scalar
     ) -> tuple[Any, Action, Info]:
-        """Learns from what the last action brought, then acts."""
+        """Learn from the consequence of the last action: the next state, action and diagnostics."""
 
     @abc.abstractmethod
     def frozen(self, state: Any, greedy: bool = False) -> "Agent":
-        """This agent as it is now, acting without learning; `greedy` takes the policy's mode."""
+        """An agent that acts as this one in `state`, without learning.
 
-    def sharing(self) -> "Agent":
-        """This agent with parameters that several streams share, each step the mean of theirs.
+        With `greedy` it takes the mode of the policy.
+        """
 
-        **Raises** `RtrrlError` where it learns in a way that does not allow that.
+    def share_over_envs(self) -> "Agent":
+        """This agent with parameters shared over environments; each update is the mean of theirs.
+
+        **Raises** `RtrrlError` where the agent's way of learning does not allow that.
         """
         raise RtrrlError(
-            f"{type(self).__name__} learns from one stream at a time: leave --num-envs out"
+            f"{type(self).__name__} learns from one environment at a time: leave --num-envs out"
         )
 
-    def shared(self, state: Any) -> tuple[Any, ...]:
-        """The parts of a state that all streams share: none, unless the agent is `sharing`."""
+    def shared_state(self, state: Any) -> tuple[Any, ...]:
+        """The parts of a state that all environments share; none without `share_over_envs`."""
         return ()
 
 
-def check_parts(agent: Agent) -> None:
-    """**Raises** `TypeError` where a part of an agent is no member of its family."""
-    for field in dataclasses.fields(agent):
-        family, part = field.type, getattr(agent, field.name)
-        if (
-            isinstance(family, type)
-            and issubclass(family, eqx.Module)
-            and not isinstance(part, family)
-        ):
-            raise TypeError(
-                f"{field.name} is {part!r}: it must be a {family.__name__}, such as {field.default}"
-            )
-
-
-def world_of(task: str | AbstractEnvironment) -> tuple[str, int, Space]:
-    """A task's name, the length of its flat observation, and its action space.
+def environment_spec(environment: str | AbstractEnvironment) -> tuple[str, int, Space]:
+    """An environment's name, the length of its flat observation, and its action space.
 
     **Raises** `UnsupportedSpaceError` where the observation is no flat box.
     """
-    environment = make(task) if isinstance(task, str) else task
+    environment = make(environment) if isinstance(environment, str) else environment
     match environment.observation_space:
         case Box(shape=(size,)):
             return environment.name, size, environment.action_space

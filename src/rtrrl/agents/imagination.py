@@ -1,4 +1,4 @@
-"""Living on in a model of the world, and what a policy can learn from that."""
+"""Trajectories of a policy in a world model, and the policy gradient of their returns."""
 
 import equinox as eqx
 import jax
@@ -14,14 +14,15 @@ from rtrrl.types import Key, PyTree, Scalar
 
 
 class ImaginedTrajectory(eqx.Module):
-    """Imagined moments, in time."""
+    """What a policy gradient needs of each step of an imagined trajectory."""
 
     features: Float[Array, "time features"]
     score: Float[Array, "time outputs"]
-    """∇_y log π of the action that was taken in the moment."""
+    """∇_y log π of the action."""
     entropy_gradient: Float[Array, "time outputs"]
+    """∇_y H."""
     weight: Float[Array, "time"]
-    """w = Π γ d̂: the probability that the moment comes at all, discounted."""
+    """w = Π γ d̂: the discounted probability that the step is reached."""
     advantage: Float[Array, "time"]
     """G^λ − v̂."""
 
@@ -35,33 +36,38 @@ def imagine(
     discount: Scalar | float,
     lambda_: Scalar | float,
 ) -> ImaginedTrajectory:
-    """As many imagined steps of the policy as there are keys.
+    """A trajectory of the policy in the model, of as many steps as there are keys.
 
-    γ d̂ takes the place of γ, d̂ the foreseen probability that the episode goes on: a terminated
-    future earns nothing, in the λ-returns as in the weights. After the last step the critic says
-    what follows.
+    Its discounts are γ d̂, with d̂ the predicted probability that the episode continues, in the
+    λ-returns as in the weights: nothing counts after a predicted end. The last step is bootstrapped
+    from the critic.
     """
 
-    def turn(now: LatentState, key: Key) -> tuple[LatentState, tuple]:
-        features = model.features(now)
+    def step(state: LatentState, key: Key) -> tuple[LatentState, tuple]:
+        features = model.features(state)
         y = actor(features)
         action = policy.sample(key, y)
-        ahead, outcome = model.step(now, action)
+        next_state, prediction = model.step(state, action)
         score, entropy_gradient = policy.score(y, action), policy.entropy_gradient(y)
-        shown = features, score, entropy_gradient, outcome, model.value(now), model.value(ahead)
-        return ahead, shown
+        values = model.value(state), model.value(next_state)
+        return next_state, (features, score, entropy_gradient, prediction, values)
 
-    _, (features, score, entropy_gradient, outcome, v_tm1, v_t) = jax.lax.scan(turn, start, keys)
-    discounts = discount * outcome.discount
-    returns = lambda_returns(outcome.reward, discounts, v_t, lambda_)
+    _, (features, score, entropy_gradient, prediction, (v_tm1, v_t)) = jax.lax.scan(
+        step, start, keys
+    )
+    discounts = discount * prediction.discount
+    returns = lambda_returns(prediction.reward, discounts, v_t, lambda_)
     weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(discounts[:1]), discounts[:-1]]))
     return ImaginedTrajectory(features, score, entropy_gradient, weight, returns - v_tm1)
 
 
-def improvement(
-    dream: ImaginedTrajectory, actor: Readout, entropy_coefficient: Scalar | float
+def policy_gradient(
+    trajectory: ImaginedTrajectory, actor: Readout, entropy_coefficient: Scalar | float
 ) -> PyTree:
     """Σₖ wₖ (Aₖ ∇log π + η_H ∇H), the ascent direction of the actor's parameters."""
-    y_bar = dream.advantage[:, None] * dream.score + entropy_coefficient * dream.entropy_gradient
-    each = jax.vmap(actor.gradient)(dream.features, dream.weight[:, None] * y_bar)
-    return jax.tree.map(lambda g: jnp.sum(g, axis=0), each)
+    y_bar = (
+        trajectory.advantage[:, None] * trajectory.score
+        + entropy_coefficient * trajectory.entropy_gradient
+    )
+    gradients = jax.vmap(actor.gradient)(trajectory.features, trajectory.weight[:, None] * y_bar)
+    return jax.tree.map(lambda g: jnp.sum(g, axis=0), gradients)

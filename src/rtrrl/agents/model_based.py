@@ -1,4 +1,4 @@
-"""An actor-critic that learns in a recurrent model of the world, learnt at every step."""
+"""An actor-critic whose actor learns in a recurrent world model, which is learned at every step."""
 
 import dataclasses
 import math
@@ -11,10 +11,10 @@ from jaxtyping import Array, Float, Int
 from jaxtyping import Key as Keys
 
 from rtrrl import cells, gradients
-from rtrrl.agents.actor_critic import ActorCritic
-from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
-from rtrrl.agents.imagination import imagine, improvement
-from rtrrl.agents.state import Carry, initial_carry
+from rtrrl.agents.actor_critic import ActorCritic, apply_updates, features_and_gradient
+from rtrrl.agents.base import Action, Agent, Info, Observation
+from rtrrl.agents.imagination import imagine, policy_gradient
+from rtrrl.agents.state import Carry, initial_carry, step_key
 from rtrrl.agents.world_model import (
     LatentState,
     Prediction,
@@ -25,76 +25,76 @@ from rtrrl.agents.world_model import (
 from rtrrl.environments import AbstractEnvironment
 from rtrrl.errors import UnsupportedSpaceError
 from rtrrl.learning import readouts
-from rtrrl.learning.normalizers import (
-    ObservationNormalizer,
-    ReturnScaledRewards,
-    RewardNormalizer,
-    RunningObservations,
-)
-from rtrrl.learning.optimizers import Adam, OptaxOptimizer, ParameterGroups
+from rtrrl.learning.input_pipeline import InputPipeline, InputStatistics
+from rtrrl.learning.normalizers import ReturnScaledRewards, RunningObservations
+from rtrrl.learning.optimizers import Adam, OptaxOptimizer, ParameterGroups, zeros_like
 from rtrrl.learning.policies import Categorical, Policy
 from rtrrl.learning.returns import td_error
-from rtrrl.types import Key, PyTree, Scalar, parameters
+from rtrrl.types import Key, PyTree, Scalar
 from rtrrl.utils import validation
-from rtrrl.utils.prng import inline_threefry
 
 
 class ModelBasedState(eqx.Module):
-    """Everything that changes while a model-based agent lives."""
+    """The state of a model-based agent; the fields are as in `RTRRLState`."""
 
-    parameters: ParameterGroups
-    """The critic's are `Expectations`: of the return, and of what each action brings."""
-    optimizer: PyTree
+    params: ParameterGroups
+    """The critic's are `Predictions`: of the return, and of the consequence of each action."""
+    opt_state: PyTree
     traces: ParameterGroups
     """Of v̂ alone, in the critic and the cell."""
     influence: PyTree
-    now: Carry
+    last: Carry
     value: Scalar
-    observation_statistics: PyTree
-    reward_statistics: PyTree
+    input_stats: InputStatistics
     key: Key
     steps: Int[Array, ""]
 
 
 class ModelBased(ActorCritic):
-    """Learns what its actions bring, and how to act by imagining it (RTRRL, open question 2).
+    """Learns a world model, and its policy on imagined trajectories (RTRRL, open question 2).
 
-    From the features of a recurrent state, linear heads foresee the next observation, the reward
-    and the end, and a critic, by TD(λ), the return. Both errors reach the recurrence by the
-    gradient rule, at every step and without a buffer. The actor learns from imagined steps alone
-    (after Hafner et al. 2020): a few short rollouts of the policy in the model, every step anew
-    from the moment just lived. Any float may be an array with one entry per seed when it is
-    trained.
+    Linear heads on the features of the recurrent state predict the next observation, the reward and
+    the end of the episode; a critic learns the return by TD(λ). Both errors reach the cell by the
+    gradient rule, at every step and without a buffer. The actor learns from imagined trajectories
+    alone (after Hafner et al. 2020): at every step a few short ones that start from the current
+    state. Model and critic learn the reward with the exploration bonus; the cell's input is the
+    reward without it, except in imagination, where it is the predicted one. A float may be an array
+    with one entry per seed.
 
     **Raises** `UnsupportedSpaceError` for actions that are not discrete.
     """
 
     task: str = eqx.field(static=True)
+    """The environment's name."""
     observation_size: int = eqx.field(static=True)
+    """The length of an observation."""
     policy: Policy
+    """The distribution over actions."""
     cell: cells.CellConfig = cells.RTUConfig(eigenvalues=cells.LogUniformTimescales())
+    """The recurrent cell."""
     rule: gradients.GradientRule = gradients.DiagonalRTRL()
+    """How the gradient of the cell is carried forward in time."""
     feedback: readouts.Feedback = readouts.Symmetric()
-    """Of actor and critic; the model's heads send errors back through their own weights."""
+    """How errors of actor and critic reach the cell; the model's use its heads' own weights."""
     optimizer: OptaxOptimizer = Adam(recurrent_multiple=0.3, clip=math.inf, epsilon=1e-3)
-    observation_normalizer: ObservationNormalizer = RunningObservations()
-    """What has to be foreseen counts in units of its standard deviation."""
-    reward_normalizer: RewardNormalizer = ReturnScaledRewards()
+    """From gradients to updates of the parameters."""
+    inputs: InputPipeline = InputPipeline(RunningObservations(), ReturnScaledRewards())
+    """Normalisation, which sets the weight of each prediction error, and the exploration bonus."""
     gamma: float = 0.99
-    """γ."""
+    """γ, the discount factor."""
     lambda_critic: float = 0.9
     """λ, of the critic's traces and of imagined returns."""
     entropy_coefficient: float = 1e-3
-    """η_H."""
+    """η_H, the weight of the policy's entropy."""
     horizon: int = eqx.field(static=True, default=10)
-    """Imagined steps of a rollout."""
+    """Steps of an imagined trajectory."""
     rollouts: int = eqx.field(static=True, default=4)
-    """Rollouts at every step."""
+    """Imagined trajectories at every step."""
     meta_input: bool = True
-    """What an action leads to can be imagined only where the cell reads the action."""
+    """Whether the cell's input includes the last action and reward: the model needs them."""
 
     def __check_init__(self) -> None:
-        check_parts(self)
+        validation.check_parts(self)
         if not isinstance(self.policy, Categorical):
             raise UnsupportedSpaceError(
                 f"the world model has heads for each action, and a {type(self.policy).__name__} "
@@ -102,8 +102,8 @@ class ModelBased(ActorCritic):
             )
         if not self.meta_input:
             raise ValueError(
-                "meta_input is False: what an action leads to can be imagined only where the cell "
-                "reads the action; leave it True, or use RTRRL"
+                "meta_input is False: the world model predicts what follows from an action, so the "
+                "cell's input must include it; leave it True, or use RTRRL"
             )
         for name in ("horizon", "rollouts"):
             if getattr(self, name) < 1:
@@ -111,165 +111,139 @@ class ModelBased(ActorCritic):
         validation.in_unit_interval(gamma=self.gamma, lambda_critic=self.lambda_critic)
 
     @classmethod
-    def default(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
-        """One setting for every task."""
-        return cls._for(task, changes)
+    def default(cls, environment: str | AbstractEnvironment, **changes: Any) -> Self:
+        """The model-based agent with the same settings for every environment."""
+        return cls._make(environment, {}, changes)
 
     def init(self, key: Key) -> ModelBasedState:
-        """A cell, an actor and a critic at random, a model that foresees nothing."""
-        *birth_keys, rule_key, life_key = jax.random.split(key, 5)
-        theta = self.newborn(*birth_keys)
-        heads = PredictionHeads.newborn(
-            self.policy.action_size, self.observation_size, theta.cell.feature_size
+        *param_keys, rule_key, state_key = jax.random.split(key, 5)
+        params = self.init_params(*param_keys)
+        heads = PredictionHeads.zeros(
+            self.policy.action_size, self.observation_size, params.cell.feature_size
         )
-        theta = dataclasses.replace(theta, critic=Predictions(theta.critic, heads))
+        params = dataclasses.replace(params, critic=Predictions(params.critic, heads))
         return ModelBasedState(
-            parameters=theta,
-            optimizer=self.optimizer.init(theta),
-            traces=_no_traces(theta),
-            influence=self.rule.init(theta.cell, rule_key),
-            now=initial_carry(theta.cell, self.policy),
+            params=params,
+            opt_state=self.optimizer.init(params),
+            traces=_zero_traces(params),
+            influence=self.rule.init(params.cell, rule_key),
+            last=initial_carry(params.cell, self.policy),
             value=jnp.zeros(()),
-            observation_statistics=self.observation_normalizer.init(self.observation_size),
-            reward_statistics=self.reward_normalizer.init(),
-            key=life_key,
+            input_stats=self.inputs.init(self.observation_size),
+            key=state_key,
             steps=jnp.zeros((), jnp.int32),
         )
 
     def begin(
         self, state: ModelBasedState, observation: Observation
     ) -> tuple[ModelBasedState, Action]:
-        """h, Ĵ ← RNN([o, 0, 0], 0, 0); v ← v̂(h); e ← 0; a ~ π(h)."""
-        theta = state.parameters
-        seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        x = self.cell_input(self.observation_normalizer(seen, observation))
-        influence = self.rule.restart(theta.cell, state.influence)
-        h, influence = self.rule.step(theta.cell, influence, theta.cell.initial_state(), x)
-        features = theta.cell.features(h, x)
-        y = theta.actor(features)
-        action = self.policy.sample(self._key(state), y)
+        """h, Ĵ ← RNN([o, 0, 0], 0, 0);  v ← v̂(h);  e ← 0;  a ~ π(h)."""
+        params = state.params
+        input_stats, observation = self.inputs.begin(state.input_stats, observation)
+        x = self.cell_input(observation)
+        influence = self.rule.restart(params.cell, state.influence)
+        h, influence = self.rule.step(params.cell, influence, params.cell.initial_state(), x)
+        features = params.cell.features(h, x)
         state = dataclasses.replace(
             state,
-            traces=_no_traces(theta),
+            traces=_zero_traces(params),
             influence=influence,
-            now=Carry(x, h, y, action, self.policy.no_noise),
-            value=theta.critic.value(features)[0],
-            observation_statistics=seen,
-            reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
-            steps=state.steps + 1,
+            value=params.critic.value(features)[0],
+            input_stats=input_stats,
         )
-        return state, self.policy.admissible(action)
+        return self.act(state, x, h, features, self.policy.no_noise)
 
     def step(
         self, state: ModelBasedState, observation: Observation, reward: Scalar, discount: Scalar
     ) -> tuple[ModelBasedState, Action, Info]:
-        """One turn: what the last action brought is learnt from, lived and dreamt."""
-        theta, now = state.parameters, state.now
-        gamma = self.gamma * discount
-        seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        earned = self.reward_normalizer.update(state.reward_statistics, reward)
-        observation = self.observation_normalizer(seen, observation)
-        reward = self.reward_normalizer(earned, reward)
+        """Learn model, critic and actor, then act."""
+        params, last = state.params, state.last
+        input_stats, inputs = self.inputs.step(state.input_stats, observation, reward)
+        reward = inputs.reward + inputs.bonus
 
-        # e ← γλ e + ∇v̂, and at once: −∇L of what was foreseen, ∇J of what is dreamt
-        gradient, ascent = self._gradients(state, Prediction(observation, reward, discount))
+        # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
+        x = self.cell_input(inputs.observation, last.action, inputs.reward)
+        h, influence = self.rule.step(params.cell, state.influence, last.h, x)
+        features = params.cell.features(h, x)
+
+        # e ← γλ e + ∇v̂;  −∇L of the prediction;  ∇J of the imagined return
+        observed = Prediction(inputs.observation, reward, discount)
+        gradient, ascent = self._gradients(state, observed)
         decay = self.gamma * self.lambda_critic
         traces = jax.tree.map(lambda e, g: decay * e + g, state.traces, gradient)
 
-        # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
-        x = self.cell_input(observation, now.action, reward)
-        h, influence = self.rule.step(theta.cell, state.influence, now.h, x)
-
         # δ ← r + γ v̂(h') − v
-        features = theta.cell.features(h, x)
-        value = theta.critic.value(features)[0]
-        delta = td_error(reward, gamma, value, state.value)
+        value = params.critic.value(features)[0]
+        delta = td_error(reward, self.gamma * discount, value, state.value)
 
-        # θ ← θ + α (δ e − ∇L + ∇J)
+        # θ += α (δ e − ∇L + ∇J)
         zeros = jax.tree.map(jnp.zeros_like, ascent)
         critic = Predictions(traces.critic, zeros.critic.heads)
-        whole = ParameterGroups(zeros.actor, critic, traces.cell)
-        ascent = jax.tree.map(lambda e, g: delta * e + g, whole, ascent)
-        theta, optimizer = self.optimizer.ascend(state.optimizer, theta, ascent)
-        theta = dataclasses.replace(theta, cell=theta.cell.project())
-
-        # a ~ π(h')
-        y = theta.actor(features)
-        action = self.policy.sample(self._key(state), y)
-        state = ModelBasedState(
-            parameters=theta,
-            optimizer=optimizer,
+        all_traces = ParameterGroups(zeros.actor, critic, traces.cell)
+        ascent = jax.tree.map(lambda e, g: delta * e + g, all_traces, ascent)
+        updates, opt_state = self.optimizer.ascend(ascent, state.opt_state, params)
+        state = dataclasses.replace(
+            state,
+            params=apply_updates(params, updates),
+            opt_state=opt_state,
             traces=traces,
             influence=influence,
-            now=Carry(x, h, y, action, self.policy.no_noise),
             value=value,
-            observation_statistics=seen,
-            reward_statistics=earned,
-            key=state.key,
-            steps=state.steps + 1,
+            input_stats=input_stats,
         )
-        return state, self.policy.admissible(action), Info(delta, value, self.policy.entropy(y))
+
+        # a ~ π(h')
+        state, action = self.act(state, x, h, features, self.policy.no_noise)
+        return state, action, Info(delta, value, self.policy.entropy(state.last.outputs))
 
     def frozen(self, state: ModelBasedState, greedy: bool = False) -> Agent:
-        """This agent as it is now, acting without learning, nor imagining: actor and critic."""
-        theta = state.parameters
-        acting = dataclasses.replace(theta, critic=theta.critic.value)
-        return super().frozen(dataclasses.replace(state, parameters=acting), greedy)
+        """An agent with actor and critic, without the model."""
+        params = dataclasses.replace(state.params, critic=state.params.critic.value)
+        return super().frozen(dataclasses.replace(state, params=params), greedy)
 
     def _gradients(
-        self, state: ModelBasedState, seen: Prediction
+        self, state: ModelBasedState, observed: Prediction
     ) -> tuple[ParameterGroups, ParameterGroups]:
         """∇v̂ for the traces; −∇L of the model and ∇J of the actor, about the last action."""
-        theta, now = state.parameters, state.now
-        features, features_vjp = jax.vjp(
-            lambda learnt, h: eqx.combine(learnt, theta.cell).features(h, now.x),
-            parameters(theta.cell),
-            now.h,
+        params, last = state.params, state.last
+        features, cell_gradient = features_and_gradient(
+            self.rule, params.cell, state.influence, last
         )
 
-        def through_cell(features_bar: Float[Array, "features"]) -> PyTree:
-            """Ĵᵀ h̄ for the recurrence, the immediate gradient for what only shapes features."""
-            immediate, h_bar = features_vjp(features_bar)
-            return eqx.combine(self.rule.pullback(theta.cell, state.influence, h_bar), immediate)
+        def model_gain(heads: PredictionHeads, features: Float[Array, "features"]) -> Scalar:
+            return -heads.loss(features, last.x[: self.observation_size], last.action, observed)
 
-        def foreseen(heads: PredictionHeads, features: Float[Array, "features"]) -> Scalar:
-            return -heads.loss(features, now.x[: self.observation_size], now.action, seen)
-
-        one, critic = jnp.ones(1, features.dtype), theta.critic.value
+        one, critic = jnp.ones(1, features.dtype), params.critic.value
         gradient = ParameterGroups(
             actor=None,
             critic=critic.gradient(features, one),
-            cell=through_cell(critic.pullback(one)),
+            cell=cell_gradient(critic.pullback(one)),
         )
-        heads, features_bar = jax.grad(foreseen, argnums=(0, 1))(theta.critic.heads, features)
+        heads, features_bar = jax.grad(model_gain, argnums=(0, 1))(params.critic.heads, features)
         ascent = ParameterGroups(
-            actor=self._dreamt(state),
+            actor=self._actor_gradient(state),
             critic=Predictions(critic.gradient(features, 0 * one), heads),
-            cell=through_cell(features_bar),
+            cell=cell_gradient(features_bar),
         )
         return gradient, ascent
 
-    def _dreamt(self, state: ModelBasedState) -> PyTree:
-        """∇J, the mean over rollouts in the model; the recurrence does not learn from them."""
-        theta, start = state.parameters, LatentState(state.now.h, state.now.x)
-        model = WorldModel(theta.cell, theta.critic)
+    def _actor_gradient(self, state: ModelBasedState) -> PyTree:
+        """∇J, the mean over imagined trajectories; the cell does not learn from them."""
+        params, start = state.params, LatentState(state.last.h, state.last.x)
+        model = WorldModel(params.cell, params.critic)
 
-        def rollout(keys: Keys[Array, "horizon"]) -> PyTree:
-            dream = imagine(
-                model, theta.actor, self.policy, start, keys, self.gamma, self.lambda_critic
+        def gradient(keys: Keys[Array, "horizon"]) -> PyTree:
+            trajectory = imagine(
+                model, params.actor, self.policy, start, keys, self.gamma, self.lambda_critic
             )
-            return improvement(dream, theta.actor, self.entropy_coefficient)
+            return policy_gradient(trajectory, params.actor, self.entropy_coefficient)
 
-        # the step's own key acts
-        key = jax.random.fold_in(self._key(state), 1)
-        each = jax.vmap(rollout)(jax.random.split(key, (self.rollouts, self.horizon)))
-        return jax.tree.map(lambda g: jnp.mean(g, axis=0), each)
-
-    def _key(self, state: ModelBasedState) -> Key:
-        # one hash a step instead of splitting and carrying keys
-        return jax.random.fold_in(inline_threefry(state.key), state.steps)
+        # the step's own key is that of the action
+        key = jax.random.fold_in(step_key(state), 1)
+        keys = jax.random.split(key, (self.rollouts, self.horizon))
+        return jax.tree.map(lambda g: jnp.mean(g, axis=0), jax.vmap(gradient)(keys))
 
 
-def _no_traces(theta: ParameterGroups) -> ParameterGroups:
-    zeros = jax.tree.map(jnp.zeros_like, parameters(theta))
+def _zero_traces(params: ParameterGroups) -> ParameterGroups:
+    zeros = zeros_like(params)
     return ParameterGroups(None, zeros.critic.value, zeros.cell)

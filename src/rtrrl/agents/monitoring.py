@@ -1,4 +1,4 @@
-"""The variance of an agent's updates: agents that measure it, and what they measured."""
+"""The variance of an agent's updates: agents that record it, and what they recorded."""
 
 import dataclasses
 from typing import Any
@@ -14,45 +14,45 @@ from rtrrl.types import PyTree
 
 
 def monitored(agent: Agent) -> Agent:
-    """The agent with an update that measures itself (`updates.Monitored`) and is else the same.
+    """The same agent with a `MonitoredOptimizer`.
 
-    **Raises** `RtrrlError` where the agent does not hand a direction to an update at every step.
+    **Raises** `RtrrlError` where the agent does not give its optimizer one direction at every step.
     """
     if is_monitored(agent):
         return agent
     refusal = RtrrlError(
-        f"the updates of {type(agent).__name__} cannot be monitored: it does not hand one "
+        f"the updates of {type(agent).__name__} cannot be monitored: it does not give one "
         f"direction a step to its optimizer; leave --variance out"
     )
-    update = getattr(agent, "optimizer", None)
-    if not isinstance(update, Optimizer):
+    optimizer = getattr(agent, "optimizer", None)
+    if not isinstance(optimizer, Optimizer):
         raise refusal
     try:
-        return _with(agent, MonitoredOptimizer(update))
-    except TypeError:  # it takes no update but its own kind
+        return _with_optimizer(agent, MonitoredOptimizer(optimizer))
+    except TypeError:  # it takes only a subclass of Optimizer
         raise refusal from None
 
 
 def unmonitored(agent: Agent) -> Agent:
-    """The agent as it was before `monitored`."""
-    update = getattr(agent, "optimizer", None)
-    if not isinstance(update, MonitoredOptimizer):
+    """The agent before `monitored`."""
+    optimizer = getattr(agent, "optimizer", None)
+    if not isinstance(optimizer, MonitoredOptimizer):
         return agent
-    return _with(agent, update.update)
+    return _with_optimizer(agent, optimizer.inner)
 
 
 def is_monitored(agent: Agent) -> bool:
-    """Whether its updates measure themselves."""
+    """Whether the agent records statistics of its updates."""
     return isinstance(getattr(agent, "optimizer", None), MonitoredOptimizer)
 
 
 def measured(states: PyTree) -> dict[str, Float[np.ndarray, " seeds"]]:
-    """What monitored agents measured, of states with a leading axis of seeds; else nothing.
+    """The records of monitored agents, from states with a leading axis of seeds; else empty.
 
-    `gradient_norm` is ‖E G‖ and `gradient_variance` tr Cov G = Σ Var G, in total and of each group,
-    `update_norm` is √(E ‖Δθ‖²), over the latest updates (see `updates.Monitored`).
+    `gradient_norm` is ‖E G‖, `gradient_variance` tr Cov G = Σ Var G in total and of each group, and
+    `update_norm` √(E ‖Δθ‖²), over recent updates (see `MonitoredOptimizer`).
     """
-    found = [node for node in jax.tree.leaves(states, is_leaf=_measures) if _measures(node)]
+    found = [node for node in jax.tree.leaves(states, is_leaf=_is_record) if _is_record(node)]
     if not found:
         return {}
     statistics = found[0]
@@ -68,15 +68,15 @@ def measured(states: PyTree) -> dict[str, Float[np.ndarray, " seeds"]]:
     }
 
 
-def _with(agent: Any, update: Optimizer) -> Agent:
-    return dataclasses.replace(agent, optimizer=update)
+def _with_optimizer(agent: Any, optimizer: Optimizer) -> Agent:
+    return dataclasses.replace(agent, optimizer=optimizer)
 
 
-def _measures(node: Any) -> bool:
+def _is_record(node: Any) -> bool:
     return isinstance(node, UpdateStatistics)
 
 
 def _sum(tree: PyTree) -> Float[np.ndarray, " seeds"]:
-    """Of every entry but the leading axis."""
+    """The sum over all axes but the first, in float64."""
     leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(tree)]
     return np.sum([leaf.reshape(len(leaf), -1).sum(axis=1) for leaf in leaves], axis=0)

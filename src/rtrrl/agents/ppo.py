@@ -10,107 +10,108 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rtrrl import cells
-from rtrrl.agents.actor_critic import ActorCritic
-from rtrrl.agents.base import Action, Info, Observation, check_parts
-from rtrrl.agents.rollout_buffer import Experience, Rollout, Transition
-from rtrrl.agents.state import Carry, initial_carry
+from rtrrl.agents import presets
+from rtrrl.agents.actor_critic import ActorCritic, apply_updates
+from rtrrl.agents.base import Action, Info, Observation
+from rtrrl.agents.rollout_buffer import Rollout, Sequences, Transition
+from rtrrl.agents.state import Carry, initial_carry, step_key
 from rtrrl.cells.base import Input, State
 from rtrrl.environments import AbstractEnvironment
 from rtrrl.learning import readouts
-from rtrrl.learning.normalizers import (
-    ObservationNormalizer,
-    RawObservations,
-    RawRewards,
-    ReturnScaledRewards,
-    RewardNormalizer,
-)
+from rtrrl.learning.input_pipeline import InputPipeline, InputStatistics
 from rtrrl.learning.optimizers import Adam, OptaxOptimizer, ParameterGroups
 from rtrrl.learning.policies import Gaussian, PlainScore, Policy, WhiteNoise
 from rtrrl.learning.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
 from rtrrl.utils import validation
 from rtrrl.utils.branching import cond_any
-from rtrrl.utils.prng import inline_threefry
 
 
 class PPOState(eqx.Module):
-    """Everything that changes while a PPO agent lives."""
+    """The state of a PPO agent."""
 
-    parameters: ParameterGroups
-    optimizer: PyTree
+    params: ParameterGroups
+    opt_state: PyTree
     rollout: Rollout
-    now: Carry
-    before: State
-    """The recurrent state that `now.x` met."""
-    begun: Bool[Array, ""]
-    """Whether `now` is the first moment of an episode."""
+    """The transitions since the last update."""
+    last: Carry
+    """The last step."""
+    previous_h: State
+    """The recurrent state before `last.x`."""
+    is_first: Bool[Array, ""]
+    """Whether `last` is the first step of an episode."""
     value: Scalar
-    observation_statistics: PyTree
-    reward_statistics: PyTree
+    """v̂ of `last.h`."""
+    input_stats: InputStatistics
     key: Key
     shuffling_key: Key
     steps: Int[Array, ""]
+    """The number of actions taken."""
     rollouts: Int[Array, ""]
-    """How many it has learnt from."""
+    """The number of rollouts learned from."""
 
 
 class PPO(ActorCritic):
     """A recurrent actor-critic that learns whenever a rollout is full (Schulman et al. 2017).
 
-    The rollout, of one stream, is cut into sequences that keep the recurrent state they start
-    from. For some epochs it descends the loss of shuffled minibatches of whole sequences, by
-    backpropagation through time inside each. Errors travel through the readouts' own weights.
-    Any float may be an array with one entry per seed when it is trained.
+    The rollout, of one environment, is cut into sequences, each with the recurrent state before it.
+    For some epochs the agent descends the loss of shuffled minibatches of whole sequences, by
+    backpropagation through time within each. A float may be an array with one entry per seed.
 
-    **Raises** `ValueError` where a setting is out of its range or one that PPO has no use for.
+    **Raises** `ValueError` where a setting is out of its range or does not apply to PPO.
     """
 
     task: str = eqx.field(static=True)
+    """The environment's name."""
     observation_size: int = eqx.field(static=True)
+    """The length of an observation."""
     policy: Policy
+    """The distribution over actions."""
     cell: cells.CellConfig = cells.GRUConfig()
+    """The recurrent cell."""
     feedback: readouts.Feedback = readouts.Symmetric()
-    """The only one it knows."""
+    """How errors of the readouts reach the cell: only symmetric feedback applies."""
     optimizer: OptaxOptimizer = Adam(learning_rate=3e-4, clip=0.5, epsilon=1e-5)
-    observation_normalizer: ObservationNormalizer = RawObservations()
-    reward_normalizer: RewardNormalizer = RawRewards()
+    """From gradients to updates of the parameters."""
+    inputs: InputPipeline = InputPipeline()
+    """Normalisation of observations and rewards, and the exploration bonus."""
     rollout: int = eqx.field(static=True, default=1024)
-    """Steps between two times of learning."""
+    """Steps between two updates."""
     sequence: int = eqx.field(static=True, default=32)
-    """Steps through which gradients travel at most."""
+    """Steps of a sequence, through which gradients are backpropagated."""
     minibatches: int = eqx.field(static=True, default=4)
-    """Per epoch."""
+    """Minibatches per epoch."""
     epochs: int = eqx.field(static=True, default=4)
-    """Times that each rollout is learnt from."""
+    """Passes over each rollout."""
     gamma: float = 0.99
-    """γ."""
+    """γ, the discount factor."""
     gae_lambda: float = 0.95
     """λ of the generalized advantages."""
     advantage_floor: float = 0.1
     """Added to the standard deviation by which advantages are divided, in units of reward."""
     ratio_clip: float = 0.2
-    """ε."""
+    """ε, the bound of |ρ − 1|, ρ the ratio of probabilities."""
     value_coefficient: float = 0.5
-    """c₁."""
+    """c₁, the weight of the value's squared error."""
     entropy_coefficient: float = 0.01
-    """c₂."""
+    """c₂, the weight of the policy's entropy."""
     decay_steps: float = math.inf
-    """The learning rate falls linearly, to 0 after this many steps."""
+    """Steps over which the learning rate falls linearly to 0."""
     meta_input: bool = True
-    """Feed the last action and reward back to the network."""
+    """Whether the cell's input includes the last action and reward."""
 
     def __check_init__(self) -> None:
-        check_parts(self)
+        validation.check_parts(self)
         if not isinstance(self.feedback, readouts.Symmetric):
             raise ValueError(
                 f"feedback is {self.feedback}: PPO backpropagates through the readouts' own weights"
             )
-        if isinstance(self.policy, Gaussian) and self.policy.scoring != PlainScore():
+        if isinstance(self.policy, Gaussian) and self.policy.score_estimator != PlainScore():
             raise ValueError(
-                "PPO differentiates probabilities itself: scoring must be PlainScore()"
+                "PPO differentiates probabilities itself: score_estimator must be PlainScore()"
             )
-        if isinstance(self.policy, Gaussian) and self.policy.noising != WhiteNoise():
-            raise ValueError("PPO draws each action by itself: noising must be WhiteNoise()")
+        if isinstance(self.policy, Gaussian) and self.policy.noise_process != WhiteNoise():
+            raise ValueError("PPO samples independently: noise_process must be WhiteNoise()")
         for name in ("rollout", "sequence", "minibatches", "epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
@@ -123,105 +124,94 @@ class PPO(ActorCritic):
         validation.positive_or_inf(decay_steps=self.decay_steps)
 
     @classmethod
-    def default(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
-        """One setting for every task, found on CartPole, Acrobot and MemoryChain-8.
-
-        Tiny advantages are not blown up to a variance of 1, as is usual: while rewards tell nothing
-        yet they are noise, and a policy that follows noise ceases to explore. That floor is in
-        units of the reward, hence the scaled rewards. Of the cells a GRU learnt most reliably.
-        """
-        return cls._for(task, {"reward_normalizer": ReturnScaledRewards()} | changes)
+    def default(cls, environment: str | AbstractEnvironment, **changes: Any) -> Self:
+        """PPO with the same settings for every environment."""
+        return cls._make(environment, presets.PPO_DEFAULT, changes)
 
     def init(self, key: Key) -> PPOState:
-        """Random weights, an empty rollout; everything else at rest."""
-        *birth_keys, life_key, shuffling_key = jax.random.split(key, 5)
-        groups = self.newborn(*birth_keys)
+        *param_keys, state_key, shuffling_key = jax.random.split(key, 5)
+        params = self.init_params(*param_keys)
         return PPOState(
-            parameters=groups,
-            optimizer=self.optimizer.init(groups),
-            rollout=Rollout.empty(self.rollout, self.sequence, groups.cell, self.policy),
-            now=initial_carry(groups.cell, self.policy),
-            before=groups.cell.initial_state(),
-            begun=jnp.zeros((), bool),
+            params=params,
+            opt_state=self.optimizer.init(params),
+            rollout=Rollout.empty(self.rollout, self.sequence, params.cell, self.policy),
+            last=initial_carry(params.cell, self.policy),
+            previous_h=params.cell.initial_state(),
+            is_first=jnp.zeros((), bool),
             value=jnp.zeros(()),
-            observation_statistics=self.observation_normalizer.init(self.observation_size),
-            reward_statistics=self.reward_normalizer.init(),
-            key=life_key,
+            input_stats=self.inputs.init(self.observation_size),
+            key=state_key,
             shuffling_key=shuffling_key,
             steps=jnp.zeros((), jnp.int32),
             rollouts=jnp.zeros((), jnp.int32),
         )
 
     def begin(self, state: PPOState, observation: Observation) -> tuple[PPOState, Action]:
-        """h ← f(0, [o, 0, 0]); a ~ π(h)."""
-        seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        x = self.cell_input(self.observation_normalizer(seen, observation))
-        rest = state.parameters.cell.initial_state()
-        h, y, value = _respond(state.parameters, rest, x)
-        action = self._sample(state, y)
+        """h ← f(0, [o, 0, 0]);  a ~ π(h)."""
+        input_stats, observation = self.inputs.begin(state.input_stats, observation)
+        x, initial_state = self.cell_input(observation), state.params.cell.initial_state()
+        h, outputs, value = _forward(state.params, initial_state, x)
         state = dataclasses.replace(
             state,
-            now=Carry(x, h, y, action, self.policy.no_noise),
-            before=rest,
-            begun=jnp.ones((), bool),
+            last=dataclasses.replace(state.last, x=x, h=h, outputs=outputs),
+            previous_h=initial_state,
+            is_first=jnp.ones((), bool),
             value=value,
-            observation_statistics=seen,
-            reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
-            steps=state.steps + 1,
+            input_stats=input_stats,
         )
-        return state, self.policy.admissible(action)
+        return self._act(state)
 
     def step(
         self, state: PPOState, observation: Observation, reward: Scalar, discount: Scalar
     ) -> tuple[PPOState, Action, Info]:
-        """Keeps the transition, learns if the rollout is full with it, then acts."""
-        theta, now, gamma = state.parameters, state.now, self.gamma * discount
+        """Store the transition, learn if the rollout is full, then act."""
+        last, gamma = state.last, self.gamma * discount
 
         # h', v' ← f(h, [o, a, r])
-        seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        earned = self.reward_normalizer.update(state.reward_statistics, reward)
-        reward = self.reward_normalizer(earned, reward)
-        x = self.cell_input(self.observation_normalizer(seen, observation), now.action, reward)
-        h, y, value = _respond(theta, now.h, x)
+        input_stats, inputs = self.inputs.step(state.input_stats, observation, reward)
+        x = self.cell_input(inputs.observation, last.action, inputs.reward)
+        h, outputs, value = _forward(state.params, last.h, x)
+        reward = inputs.reward + inputs.bonus
         delta = td_error(reward, gamma, value, state.value)
 
-        # the rollout, with this step
-        log_probability = self.policy.log_probability(now.y, now.action)
+        # the rollout with this step
         transition = Transition(
-            now.x, state.begun, now.action, log_probability, state.value, reward, gamma, value
+            x=last.x,
+            is_first=state.is_first,
+            action=last.action,
+            log_probability=self.policy.log_probability(last.outputs, last.action),
+            value=state.value,
+            reward=reward,
+            discount=gamma,
+            next_value=value,
         )
         state = dataclasses.replace(
             state,
-            rollout=state.rollout.including(transition, state.before),
-            now=dataclasses.replace(now, x=x, h=h, y=y),
-            before=now.h,
-            begun=jnp.zeros((), bool),
+            rollout=state.rollout.add(transition, state.previous_h),
+            last=dataclasses.replace(last, x=x, h=h, outputs=outputs),
+            previous_h=last.h,
+            is_first=jnp.zeros((), bool),
             value=value,
-            observation_statistics=seen,
-            reward_statistics=earned,
+            input_stats=input_stats,
         )
 
         # θ ← several epochs of descent, if it is full
         state = cond_any(state.rollout.full, self._learn, state)
 
         # a ~ π(h')
-        action = self._sample(state, state.now.y)
-        state = dataclasses.replace(
-            state, now=dataclasses.replace(state.now, action=action), steps=state.steps + 1
-        )
-        info = Info(delta, state.value, self.policy.entropy(state.now.y))
-        return state, self.policy.admissible(action), info
+        state, action = self._act(state)
+        return state, action, Info(delta, state.value, self.policy.entropy(state.last.outputs))
 
-    def loss(self, theta: ParameterGroups, minibatch: Experience) -> Scalar:
+    def loss(self, params: ParameterGroups, minibatch: Sequences) -> Scalar:
         """The mean over all steps of −min(ρ A, clip(ρ, 1 ± ε) A) + c₁ (v − G)² − c₂ H.
 
         ρ = π(a | h) / π_old(a | h), A the advantage centred and scaled over the minibatch, G the
-        λ-return, h the state that is lived again with the weights that are being learnt.
+        λ-return, h the state of a replay with the parameters that are being learned.
         """
-        lived = minibatch.lived
-        y, value = jax.vmap(replay, (None, 0, 0))(theta, minibatch.h, lived)
-        log_probability = jax.vmap(jax.vmap(self.policy.log_probability))(y, lived.action)
-        ratio = jnp.exp(log_probability - lived.log_probability)
+        steps = minibatch.transitions
+        y, value = jax.vmap(replay, (None, 0, 0))(params, minibatch.h, steps)
+        log_probability = jax.vmap(jax.vmap(self.policy.log_probability))(y, steps.action)
+        ratio = jnp.exp(log_probability - steps.log_probability)
         advantage = minibatch.advantage - minibatch.advantage.mean()
         advantage /= advantage.std() + self.advantage_floor
         clipped = jnp.clip(ratio, 1 - self.ratio_clip, 1 + self.ratio_clip)
@@ -233,71 +223,74 @@ class PPO(ActorCritic):
         )
 
     def _learn(self, state: PPOState) -> PPOState:
-        """Epochs over the rollout's minibatches; then the present, as the new weights see it."""
-        experience = state.rollout.experience(self.gae_lambda)
+        """Epochs over the rollout's minibatches; then the last step with the new parameters."""
+        sequences = state.rollout.sequences(self.gae_lambda)
         age = state.rollouts * self.rollout
         rate = jnp.maximum(1 - age / self.decay_steps, 0.0)
-        descent = self.optimizer.transformation()
+        transformation = self.optimizer.transformation()
 
         def descend(
-            learner: tuple[ParameterGroups, PyTree], minibatch: Experience
+            carry: tuple[ParameterGroups, PyTree], minibatch: Sequences
         ) -> tuple[Any, None]:
-            theta, optimizer = learner
-            learnt = parameters(theta)
-            loss = lambda learnt: self.loss(eqx.combine(learnt, theta), minibatch)  # noqa: E731
-            change, optimizer = descent.update(jax.grad(loss)(learnt), optimizer, learnt)
-            theta = eqx.apply_updates(theta, jax.tree.map(lambda change: rate * change, change))
-            return (dataclasses.replace(theta, cell=theta.cell.project()), optimizer), None
+            params, opt_state = carry
+            learned = parameters(params)
+            loss = lambda learned: self.loss(eqx.combine(learned, params), minibatch)  # noqa: E731
+            updates, opt_state = transformation.update(jax.grad(loss)(learned), opt_state, learned)
+            updates = jax.tree.map(lambda update: rate * update, updates)
+            return (apply_updates(params, updates), opt_state), None
 
-        def epoch(learner: tuple[ParameterGroups, PyTree], key: Key) -> tuple[Any, None]:
-            order = jax.random.permutation(key, len(experience.h)).reshape(self.minibatches, -1)
-            return jax.lax.scan(
-                descend, learner, jax.tree.map(lambda part: part[order], experience)
-            )
+        def epoch(carry: tuple[ParameterGroups, PyTree], key: Key) -> tuple[Any, None]:
+            order = jax.random.permutation(key, len(sequences.h)).reshape(self.minibatches, -1)
+            minibatches = jax.tree.map(lambda part: part[order], sequences)
+            return jax.lax.scan(descend, carry, minibatches)
 
-        keys = jax.random.split(
-            jax.random.fold_in(state.shuffling_key, state.rollouts), self.epochs
+        key = jax.random.fold_in(state.shuffling_key, state.rollouts)
+        (params, opt_state), _ = jax.lax.scan(
+            epoch, (state.params, state.opt_state), jax.random.split(key, self.epochs)
         )
-        learner = state.parameters, state.optimizer
-        (theta, optimizer), _ = jax.lax.scan(epoch, learner, keys)
-        h, y, value = _respond(theta, state.before, state.now.x)
+        h, outputs, value = _forward(params, state.previous_h, state.last.x)
         return dataclasses.replace(
             state,
-            parameters=theta,
-            optimizer=optimizer,
-            rollout=state.rollout.emptied(),
-            now=dataclasses.replace(state.now, h=h, y=y),
+            params=params,
+            opt_state=opt_state,
+            rollout=state.rollout.cleared(),
+            last=dataclasses.replace(state.last, h=h, outputs=outputs),
             value=value,
             rollouts=state.rollouts + 1,
         )
 
-    def _sample(self, state: PPOState, y: Float[Array, "outputs"]) -> Action:
-        # one hash a step instead of splitting and carrying keys
-        return self.policy.sample(jax.random.fold_in(inline_threefry(state.key), state.steps), y)
+    def _act(self, state: PPOState) -> tuple[PPOState, Action]:
+        """a ~ π(h)."""
+        action = self.policy.sample(step_key(state), state.last.outputs)
+        last = dataclasses.replace(state.last, action=action)
+        state = dataclasses.replace(state, last=last, steps=state.steps + 1)
+        return state, self.policy.admissible(action)
 
 
 def replay(
-    theta: ParameterGroups, h: State, lived: Transition
+    params: ParameterGroups, h: State, steps: Transition
 ) -> tuple[Float[Array, "time outputs"], Float[Array, "time"]]:
-    """The actor's outputs and the values of a sequence lived again from h with weights θ."""
+    """The actor's outputs and the values of a sequence that is recomputed from h."""
 
-    def turn(h: State, now: tuple[Input, Bool[Array, ""]]) -> tuple[State, State]:
-        x, begun = now
-        h = theta.cell(jnp.where(begun, theta.cell.initial_state(), h), x)
+    def step(h: State, inputs: tuple[Input, Bool[Array, ""]]) -> tuple[State, State]:
+        x, is_first = inputs
+        h = params.cell(jnp.where(is_first, params.cell.initial_state(), h), x)
         return h, h
 
-    _, states = jax.lax.scan(turn, h, (lived.x, lived.begun))
-    return jax.vmap(_read, (None, 0, 0))(theta, states, lived.x)
+    _, states = jax.lax.scan(step, h, (steps.x, steps.is_first))
+    return jax.vmap(_readouts, (None, 0, 0))(params, states, steps.x)
 
 
-def _respond(
-    theta: ParameterGroups, h: State, x: Input
+def _forward(
+    params: ParameterGroups, h: State, x: Input
 ) -> tuple[State, Float[Array, "outputs"], Scalar]:
     """h' = f(h, x), the actor's outputs and v̂(h')."""
-    h = theta.cell(h, x)
-    return h, *_read(theta, h, x)
+    h = params.cell(h, x)
+    return h, *_readouts(params, h, x)
 
 
-def _read(theta: ParameterGroups, h: State, x: Input) -> tuple[Float[Array, "outputs"], Scalar]:
-    features = theta.cell.features(h, x)
-    return theta.actor(features), theta.critic(features)[0]
+def _readouts(
+    params: ParameterGroups, h: State, x: Input
+) -> tuple[Float[Array, "outputs"], Scalar]:
+    features = params.cell.features(h, x)
+    return params.actor(features), params.critic(features)[0]

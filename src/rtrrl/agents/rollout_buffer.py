@@ -1,4 +1,4 @@
-"""What an agent that learns now and then has lived through since it last learnt."""
+"""A buffer of transitions, and the sequences that an agent learns from when it is full."""
 
 import dataclasses
 from typing import Self
@@ -16,66 +16,70 @@ from rtrrl.types import PyTree, Scalar
 
 
 class Transition(eqx.Module):
-    """One step of the stream: what was read and done, and what that brought."""
+    """One step: input, action, and the consequence of the action."""
 
     x: Float[Array, "*time inputs"]
-    begun: Bool[Array, "*time"]
-    """Whether x is the first input of an episode, which the cell reads at rest."""
+    """The cell's input."""
+    is_first: Bool[Array, "*time"]
+    """Whether x is the first input of an episode, which the cell reads in its initial state."""
     action: Action
     log_probability: Float[Array, "*time"]
-    """log π(a | h) of the policy that acted."""
+    """log π(a | h) of the policy that chose the action."""
     value: Float[Array, "*time"]
     """v̂(h)."""
     reward: Float[Array, "*time"]
     discount: Float[Array, "*time"]
-    """γ, 0 at a true terminal."""
+    """γ, 0 at a terminal state."""
     next_value: Float[Array, "*time"]
-    """v̂(h'), at the end of an episode that of the real final observation."""
+    """v̂(h'), at the end of an episode that of its real final observation."""
 
 
-class Experience(eqx.Module):
-    """Sequences to learn from."""
+class Sequences(eqx.Module):
+    """Sequences of transitions with advantages."""
 
     h: Float[Array, "sequences k hidden"]
-    """The state that each sequence starts from."""
-    lived: Transition
+    """The recurrent state before each sequence."""
+    transitions: Transition
     """Leading axes `[sequences, time]`."""
     advantage: Float[Array, "sequences time"]
     target: Float[Array, "sequences time"]
-    """Of the value: the λ-return."""
+    """The λ-return, the target of the value."""
 
 
 class Rollout(eqx.Module):
-    """Room for `size` transitions, cut into sequences whose first states are kept."""
+    """A buffer of transitions in sequences, with the recurrent state before each sequence."""
 
     transitions: Transition
+    """A leading axis of the buffer's size."""
     h: Float[Array, "sequences k hidden"]
     filled: Int[Array, ""]
+    """The number of transitions in the buffer."""
     sequence: int = eqx.field(static=True)
+    """The length of a sequence."""
 
     @classmethod
     def empty(cls, size: int, sequence: int, cell: Cell, policy: Policy) -> Self:
-        """Nothing lived yet."""
+        """A buffer of `size` transitions, in sequences of length `sequence`."""
         zero = jnp.zeros(())
         blank = Transition(
             jnp.zeros(cell.input_size), zero > 0, policy.no_action, zero, zero, zero, zero, zero
         )
         return cls(
-            transitions=_room(blank, size),
-            h=_room(cell.initial_state(), size // sequence),
+            transitions=_buffer(blank, size),
+            h=_buffer(cell.initial_state(), size // sequence),
             filled=jnp.zeros((), jnp.int32),
             sequence=sequence,
         )
 
     @property
     def full(self) -> Bool[Array, ""]:
-        """Whether there is no room left."""
-        return self.filled == len(self.transitions.begun)
+        """Whether the buffer is full."""
+        return self.filled == len(self.transitions.is_first)
 
-    def including(self, transition: Transition, h: Float[Array, "k hidden"]) -> "Rollout":
-        """With one more transition, whose x met the state h; not beyond `full`."""
-        place, within = jnp.divmod(self.filled, self.sequence)
-        starting = jnp.where(within == 0, place, len(self.h))  # beyond the end: dropped
+    def add(self, transition: Transition, h: Float[Array, "k hidden"]) -> "Rollout":
+        """With one more transition, h the recurrent state before its x; not to a full buffer."""
+        index, within = jnp.divmod(self.filled, self.sequence)
+        starting = jnp.where(within == 0, index, len(self.h))  # beyond the end: dropped
         return dataclasses.replace(
             self,
             transitions=jax.tree.map(
@@ -85,24 +89,24 @@ class Rollout(eqx.Module):
             filled=self.filled + 1,
         )
 
-    def emptied(self) -> "Rollout":
-        """With all its room again."""
+    def cleared(self) -> "Rollout":
+        """The empty buffer."""
         return dataclasses.replace(self, filled=jnp.zeros_like(self.filled))
 
-    def experience(self, lambda_: Scalar | float) -> Experience:
-        """The full rollout as sequences, with generalized advantages."""
-        lived = self.transitions
+    def sequences(self, lambda_: Scalar | float) -> Sequences:
+        """The full buffer as sequences, with generalized advantages."""
+        steps = self.transitions
         advantage = generalized_advantages(
-            lived.reward,
-            lived.discount,
-            lived.next_value,
-            lived.value,
-            jnp.append(lived.begun[1:], True),  # an episode's last step is followed by a first
+            steps.reward,
+            steps.discount,
+            steps.next_value,
+            steps.value,
+            jnp.append(steps.is_first[1:], True),  # an episode's last step precedes a first one
             lambda_,
         )
         cut = lambda leaf: leaf.reshape(-1, self.sequence, *leaf.shape[1:])  # noqa: E731
-        return Experience(self.h, *jax.tree.map(cut, (lived, advantage, advantage + lived.value)))
+        return Sequences(self.h, *jax.tree.map(cut, (steps, advantage, advantage + steps.value)))
 
 
-def _room(one: PyTree, size: int) -> PyTree:
+def _buffer(one: PyTree, size: int) -> PyTree:
     return jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), one)

@@ -1,29 +1,20 @@
 """Real-Time Recurrent Reinforcement Learning, in the order of the paper's algorithm box."""
 
 import dataclasses
-import math
 from typing import Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from rtrrl import cells, gradients
-from rtrrl.agents.actor_critic import ActorCritic
-from rtrrl.agents.base import Action, Agent, Info, Observation, check_parts
-from rtrrl.agents.state import Carry, RTRRLState, initial_carry
+from rtrrl.agents import presets
+from rtrrl.agents.actor_critic import ActorCritic, apply_updates, features_and_gradient
+from rtrrl.agents.base import Action, Agent, Info, Observation
+from rtrrl.agents.state import RTRRLState, initial_carry
 from rtrrl.environments import AbstractEnvironment
 from rtrrl.learning import readouts, traces
-from rtrrl.learning.exploration_bonus import ExplorationBonus, NoBonus, Novelty
-from rtrrl.learning.normalizers import (
-    AmplifiedObservations,
-    ObservationNormalizer,
-    RawObservations,
-    RawRewards,
-    ReturnScaledRewards,
-    RewardNormalizer,
-)
+from rtrrl.learning.input_pipeline import InputPipeline
 from rtrrl.learning.optimizers import (
     Adam,
     Optimizer,
@@ -34,51 +25,57 @@ from rtrrl.learning.optimizers import (
 )
 from rtrrl.learning.policies import Policy
 from rtrrl.learning.returns import td_error
-from rtrrl.types import Key, PyTree, Scalar, parameters
+from rtrrl.types import Key, Scalar
 from rtrrl.utils import validation
-from rtrrl.utils.prng import inline_threefry
 
 
 class RTRRL(ActorCritic):
     """A recurrent actor-critic that learns at every step (Lemmel & Grosu 2025, algorithm 1).
 
-    TD(λ) alone is this with the memoryless cell, a reservoir is this with the frozen rule.
-    Any float that does not shape the program may be an array with one entry per seed when it is
-    trained: those of the policy and the pace of a cell may not.
+    With the memoryless cell it is TD(λ), with the frozen rule a reservoir. A float may be an array
+    with one entry per seed, except in the policy and the cell's `eigenvalue_lr_scale`, which are
+    constants of the compiled program.
     """
 
     task: str = eqx.field(static=True)
+    """The environment's name."""
     observation_size: int = eqx.field(static=True)
+    """The length of an observation."""
     policy: Policy
+    """The distribution over actions."""
     cell: cells.CellConfig = cells.CTRNNConfig()
+    """The recurrent cell."""
     rule: gradients.GradientRule = gradients.RFLO()
+    """How the gradient of the cell is carried forward in time."""
     feedback: readouts.Feedback = readouts.RandomFeedback()
+    """How errors of the readouts reach the cell."""
     trace: traces.Trace = traces.Accumulating()
+    """The eligibility traces."""
     optimizer: Optimizer = Adam()
-    observation_normalizer: ObservationNormalizer = RawObservations()
-    reward_normalizer: RewardNormalizer = RawRewards()
-    exploration_bonus: ExplorationBonus = NoBonus()
+    """From TD errors and traces to updates of the parameters."""
+    inputs: InputPipeline = InputPipeline()
+    """Normalisation of observations and rewards, and the exploration bonus."""
     gamma: float = 0.99
-    """γ."""
+    """γ, the discount factor."""
     lambda_actor: float = 0.99
-    """λ_A."""
+    """λ_A, of the actor's traces."""
     lambda_critic: float = 0.99
-    """λ_C."""
+    """λ_C, of the critic's traces."""
     lambda_recurrent: float = 0.99
-    """λ_R."""
+    """λ_R, of the cell's traces."""
     actor_coefficient: float = 1.0
-    """η_A, the weight of the actor's gradient in the recurrent one."""
+    """η_A, the weight of the actor's gradient in the cell's."""
     entropy_coefficient: float = 1e-5
-    """η_H."""
+    """η_H, the weight of the policy's entropy."""
     average_reward_rate: float = 0.0
-    """Above 0, with discount 1, the average-reward form: r̄ += rate · δ is taken off rewards."""
+    """Rate of r̄ += rate · δ, which is subtracted from rewards: above 0 with gamma 1."""
     attenuate: bool = False
     """Weight the actor's gradient by I = γ^t, t the time in the episode."""
     meta_input: bool = True
-    """Feed the last action and reward back to the network."""
+    """Whether the cell's input includes the last action and reward."""
 
     def __check_init__(self) -> None:
-        check_parts(self)
+        validation.check_parts(self)
         validation.in_unit_interval(
             gamma=self.gamma,
             lambda_actor=self.lambda_actor,
@@ -91,200 +88,131 @@ class RTRRL(ActorCritic):
         )
 
     @classmethod
-    def paper(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
-        """Exactly the paper's: CT-RNN, RFLO, feedback alignment, its appendix's Table 1."""
-        return cls._for(task, changes)
+    def default(cls, environment: str | AbstractEnvironment, **changes: Any) -> Self:
+        """The recommended agent: RTU, exact diagonal RTRL, symmetric feedback."""
+        return cls._make(environment, presets.RTRRL_DEFAULT, changes, explore=True)
 
     @classmethod
-    def default(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
-        """The one to start with: RTU, exact diagonal RTRL, symmetric feedback.
-
-        It keeps what it learns (docs/stability.md): an actor stands on a critic that learns half
-        as fast and on a recurrence that learns seven times more slowly, its Λ thirty times or more
-        slowly still, with long traces. Time constants start spread up to 1,000 steps. What it has
-        not seen draws it. The norm is not clipped: a clipped step is as large when nothing is left
-        to learn as when all is.
-        """
-        settings = {
-            "cell": cells.RTUConfig(
-                eigenvalues=cells.LogUniformTimescales(), eigenvalue_lr_scale=0.03
-            ),
-            "rule": gradients.DiagonalRTRL(),
-            "feedback": readouts.Symmetric(),
-            "optimizer": Adam(5e-4, 2.0, 0.3, clip=math.inf, epsilon=1e-3),
-            "observation_normalizer": AmplifiedObservations(),
-            "reward_normalizer": ReturnScaledRewards(),
-            "exploration_bonus": Novelty(),
-        }
-        return cls._exploring(task, settings | changes)
+    def paper(cls, environment: str | AbstractEnvironment, **changes: Any) -> Self:
+        """The paper's agent: CT-RNN, RFLO, feedback alignment, the settings of its Table 1."""
+        return cls._make(environment, {}, changes)
 
     @classmethod
-    def paper_stable(cls, task: str | AbstractEnvironment, **changes: Any) -> Self:
-        """The paper's cell, rule and random feedback, in settings that keep what is learnt."""
-        settings = {
-            "optimizer": Adam(5e-4, 2.0, 0.02, clip=math.inf, epsilon=1e-3),
-            "observation_normalizer": AmplifiedObservations(),
-            "reward_normalizer": ReturnScaledRewards(),
-            "exploration_bonus": Novelty(),
-        }
-        return cls._exploring(task, settings | changes)
-
-    @classmethod
-    def _exploring(cls, task: str | AbstractEnvironment, settings: dict[str, Any]) -> Self:
-        agent = cls._for(task, settings)
-        if "policy" in settings:
-            return agent
-        return dataclasses.replace(agent, policy=agent.policy.exploring())
+    def paper_stable(cls, environment: str | AbstractEnvironment, **changes: Any) -> Self:
+        """The paper's cell, rule and random feedback, with settings that keep what is learned."""
+        return cls._make(environment, presets.RTRRL_PAPER_STABLE, changes, explore=True)
 
     def init(self, key: Key) -> RTRRLState:
-        """Random weights; everything else at rest."""
-        *birth_keys, rule_key, life_key = jax.random.split(key, 5)
-        groups = self.newborn(*birth_keys)
+        *param_keys, rule_key, state_key = jax.random.split(key, 5)
+        params = self.init_params(*param_keys)
         return RTRRLState(
-            parameters=groups,
-            optimizer=self.optimizer.init(groups),
-            traces=zeros_like(groups),
-            influence=self.rule.init(groups.cell, rule_key),
-            now=initial_carry(groups.cell, self.policy),
+            params=params,
+            opt_state=self.optimizer.init(params),
+            traces=zeros_like(params),
+            influence=self.rule.init(params.cell, rule_key),
+            last=initial_carry(params.cell, self.policy),
             value=jnp.zeros(()),
             average_reward=jnp.zeros(()),
             attenuation=jnp.ones(()),
-            observation_statistics=self.observation_normalizer.init(self.observation_size),
-            reward_statistics=self.reward_normalizer.init(),
-            bonus_statistics=self.exploration_bonus.init(self.observation_size),
-            key=life_key,
+            input_stats=self.inputs.init(self.observation_size),
+            key=state_key,
             steps=jnp.zeros((), jnp.int32),
         )
 
     def begin(self, state: RTRRLState, observation: Observation) -> tuple[RTRRLState, Action]:
-        """h, Ĵ ← RNN([o, 0, 0], 0, 0); v ← v̂(h); e ← 0; a ~ π(h)."""
-        cell = state.parameters.cell
-        seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        known = self.exploration_bonus.update(state.bonus_statistics, observation)
-        x = self.cell_input(self.observation_normalizer(seen, observation))
-        influence = self.rule.restart(cell, state.influence)
-        h, influence = self.rule.step(cell, influence, cell.initial_state(), x)
-        features = cell.features(h, x)
-        y = state.parameters.actor(features)
-        noise = self.policy.no_noise
-        action = self._sample(state, y, noise)
+        """h, Ĵ ← RNN([o, 0, 0], 0, 0);  v ← v̂(h);  e ← 0;  a ~ π(h)."""
+        params = state.params
+        input_stats, observation = self.inputs.begin(state.input_stats, observation)
+        x = self.cell_input(observation)
+        influence = self.rule.restart(params.cell, state.influence)
+        h, influence = self.rule.step(params.cell, influence, params.cell.initial_state(), x)
+        features = params.cell.features(h, x)
         state = dataclasses.replace(
             state,
-            traces=zeros_like(state.parameters),
+            traces=zeros_like(params),
             influence=influence,
-            now=Carry(x, h, y, action, noise),
-            value=state.parameters.critic(features)[0],
+            value=params.critic(features)[0],
             attenuation=jnp.ones(()),
-            observation_statistics=seen,
-            reward_statistics=self.reward_normalizer.restart(state.reward_statistics),
-            bonus_statistics=known,
-            steps=state.steps + 1,
+            input_stats=input_stats,
         )
-        return state, self.policy.admissible(action)
+        return self.act(state, x, h, features, self.policy.no_noise)
 
     def step(
         self, state: RTRRLState, observation: Observation, reward: Scalar, discount: Scalar
     ) -> tuple[RTRRLState, Action, Info]:
-        """One turn of the paper's loop, from the environment's answer to the next action."""
-        theta, now = state.parameters, state.now
-        gamma = self.gamma * discount
-
-        # e ← γλ e + ∇, with the gradients of the state and action that δ is about
-        gradient, bonus = self._gradients(state)
-        decay = self._decay()
-        traces = by_group(self.trace, state.traces, gradient, decay)
+        """One iteration of the algorithm's loop, from an observation to the next action."""
+        params, last = state.params, state.last
+        input_stats, inputs = self.inputs.step(state.input_stats, observation, reward)
 
         # h', Ĵ' ← RNN([o, a, r], h, Ĵ)
-        seen = self.observation_normalizer.update(state.observation_statistics, observation)
-        earned = self.reward_normalizer.update(state.reward_statistics, reward)
-        known = self.exploration_bonus.update(state.bonus_statistics, observation)
-        own_reward = self.exploration_bonus(known, observation)
-        observation = self.observation_normalizer(seen, observation)
-        reward = self.reward_normalizer(earned, reward)
-        x = self.cell_input(observation, now.action, reward)
-        h, influence = self.rule.step(theta.cell, state.influence, now.h, x)
+        x = self.cell_input(inputs.observation, last.action, inputs.reward)
+        h, influence = self.rule.step(params.cell, state.influence, last.h, x)
+        features = params.cell.features(h, x)
 
-        # δ ← r + r⁺ − r̄ + γ v̂(h') − v
-        features = theta.cell.features(h, x)
-        value = theta.critic(features)[0]
-        delta = td_error(reward + own_reward - state.average_reward, gamma, value, state.value)
+        # e ← γλ e + ∇ for actor, critic and cell, at the state h and the action a
+        gradient, entropy_bonus = self._gradients(state)
+        decay = by_group(lambda lambda_: self.gamma * lambda_, self._lambdas())
+        traces = by_group(self.trace, state.traces, gradient, decay)
 
-        # θ ← θ + α (δ e + η_H ∇H)
-        credit = TDUpdate(delta, traces, gradient, bonus, decay)
-        theta, optimizer = self.optimizer(state.optimizer, theta, credit)
-        theta = dataclasses.replace(theta, cell=theta.cell.project())
+        # δ ← r + b − r̄ + γ v̂(h') − v, b the exploration bonus
+        value = params.critic(features)[0]
+        reward = inputs.reward + inputs.bonus - state.average_reward
+        delta = td_error(reward, self.gamma * discount, value, state.value)
 
-        # a ~ π(h')
-        y = theta.actor(features)
-        noise = self.policy.noise(now.y, now.action)
-        action = self._sample(state, y, noise)
-        state = RTRRLState(
-            parameters=theta,
-            optimizer=optimizer,
+        # θ += α (δ e + η_H ∇H)
+        td_update = TDUpdate(delta, traces, gradient, entropy_bonus, decay)
+        updates, opt_state = self.optimizer.update(td_update, state.opt_state, params)
+
+        # v ← v̂(h'),  h ← h',  Ĵ ← Ĵ'
+        state = dataclasses.replace(
+            state,
+            params=apply_updates(params, updates),
+            opt_state=opt_state,
             traces=traces,
             influence=influence,
-            now=Carry(x, h, y, action, noise),
             value=value,
             average_reward=state.average_reward + self.average_reward_rate * delta,
             attenuation=state.attenuation * self.gamma,
-            observation_statistics=seen,
-            reward_statistics=earned,
-            bonus_statistics=known,
-            key=state.key,
-            steps=state.steps + 1,
+            input_stats=input_stats,
         )
-        return state, self.policy.admissible(action), Info(delta, value, self.policy.entropy(y))
+
+        # a ~ π(h')
+        noise = self.policy.noise(last.outputs, last.action)
+        state, action = self.act(state, x, h, features, noise)
+        return state, action, Info(delta, value, self.policy.entropy(state.last.outputs))
 
     def _gradients(self, state: RTRRLState) -> tuple[ParameterGroups, ParameterGroups]:
-        """∇ of value and log π for the traces, and η_H ∇H of the entropy."""
-        theta, now = state.parameters, state.now
-        features, features_vjp = jax.vjp(
-            lambda learnt, h: eqx.combine(learnt, theta.cell).features(h, now.x),
-            parameters(theta.cell),
-            now.h,
+        """∇ of value and log π for the traces, and η_H ∇H."""
+        params, last, policy = state.params, state.last, self.policy
+        features, cell_gradient = features_and_gradient(
+            self.rule, params.cell, state.influence, last
         )
-
-        def through_cell(features_bar: Array) -> PyTree:
-            """Ĵᵀ h̄ for the recurrence, the immediate gradient for what only shapes features."""
-            immediate, h_bar = features_vjp(features_bar)
-            return eqx.combine(self.rule.pullback(theta.cell, state.influence, h_bar), immediate)
-
-        one = jnp.ones(1, now.y.dtype)
-        score = self.policy.score_after(now.y, now.action, now.noise)
+        one = jnp.ones(1, last.outputs.dtype)
+        score = policy.score_after(last.outputs, last.action, last.noise)
         if self.attenuate:
             score = state.attenuation * score
-        g_critic = theta.critic.pullback(one)
-        g_actor = theta.actor.pullback(score)
+        entropy = self.entropy_coefficient * policy.entropy_gradient(last.outputs)
+
+        # g_C ← B_C · 1;  g_A ← B_A ∇_π log π(a|h);  with symmetric feedback B is the readout's W
+        g_critic, g_actor = params.critic.pullback(one), params.actor.pullback(score)
         gradient = ParameterGroups(
-            actor=theta.actor.gradient(features, score),
-            critic=theta.critic.gradient(features, one),
-            cell=through_cell(g_critic + self.actor_coefficient * g_actor),
+            actor=params.actor.gradient(features, score),
+            critic=params.critic.gradient(features, one),
+            cell=cell_gradient(g_critic + self.actor_coefficient * g_actor),
         )
-        calm = self.entropy_coefficient * self.policy.entropy_gradient(now.y)
-        bonus = ParameterGroups(
-            actor=theta.actor.gradient(features, calm),
-            critic=theta.critic.gradient(features, jnp.zeros(1, now.y.dtype)),
-            cell=through_cell(theta.actor.pullback(calm)),
+        entropy_bonus = ParameterGroups(
+            actor=params.actor.gradient(features, entropy),
+            critic=zeros_like(params).critic,
+            cell=cell_gradient(params.actor.pullback(entropy)),
         )
-        return gradient, bonus
+        return gradient, entropy_bonus
 
-    def _decay(self) -> ParameterGroups:
-        """γλ, each group with its own λ."""
-        return ParameterGroups(
-            self.gamma * self.lambda_actor,
-            self.gamma * self.lambda_critic,
-            self.gamma * self.lambda_recurrent,
-        )
+    def _lambdas(self) -> ParameterGroups:
+        return ParameterGroups(self.lambda_actor, self.lambda_critic, self.lambda_recurrent)
 
-    def _sample(self, state: RTRRLState, y: Float[Array, "outputs"], noise: Array) -> Action:
-        # one hash a step instead of splitting and carrying keys
-        key = jax.random.fold_in(inline_threefry(state.key), state.steps)
-        return self.policy.sample_after(key, y, noise)
-
-    def sharing(self) -> Agent:
-        """With an update of the mean over streams."""
+    def share_over_envs(self) -> Agent:
         return dataclasses.replace(self, optimizer=self.optimizer.over_envs())
 
-    def shared(self, state: RTRRLState) -> tuple[Any, ...]:
-        """The weights and their optimizer; what is normalised by is each stream's own."""
-        return state.parameters, state.optimizer
+    def shared_state(self, state: RTRRLState) -> tuple[Any, ...]:
+        """Parameters and optimizer state; the input statistics are each environment's own."""
+        return state.params, state.opt_state

@@ -1,4 +1,4 @@
-"""A learnt model of the world: what the features of a recurrent state say an action will bring."""
+"""A learned model of the environment, as linear predictions from the features of a cell."""
 
 import equinox as eqx
 import jax
@@ -11,36 +11,35 @@ from rtrrl.cells.base import Input, State
 from rtrrl.learning.readouts import Features, Readout
 from rtrrl.types import Scalar
 
-Choice = Int[Array, ""]
-"""A discrete action."""
+DiscreteAction = Int[Array, ""]
 
 
 class Prediction(eqx.Module):
-    """What an action brings, foreseen or seen."""
+    """The consequence of an action, predicted or observed."""
 
     observation: Float[Array, "observations"]
     reward: Scalar
     discount: Scalar
-    """0 at a true terminal and 1 otherwise; foreseen, the probability of going on."""
+    """0 at a terminal state and 1 otherwise; if predicted, the probability of 1."""
 
 
 class PredictionHeads(eqx.Module):
-    """[Δo; r; ℓ] = Wₐ [f; 1] for each action a, and the episode goes on with probability σ(ℓ).
+    """[Δo; r; ℓ] = Wₐ [f; 1] for each action a; the predicted discount is σ(ℓ).
 
-    With a matrix for each action, what it brings may depend on action and memory together, as
-    a recall task's reward does; a linear function of the two side by side could not say that.
+    With a matrix for each action the prediction may depend on action and features jointly, as the
+    reward of a recall task does; a function linear in both together could not represent that.
     """
 
     weight: Float[Array, "actions outputs columns"]
 
     @classmethod
-    def newborn(cls, num_actions: int, observations: int, features: int) -> "Heads":
-        """Zeros: nothing changes, nothing is earned, and the end is as likely as not."""
-        return cls(jnp.zeros((num_actions, observations + 2, features + 1)))
+    def zeros(cls, num_actions: int, observation_size: int, feature_size: int) -> "PredictionHeads":
+        """Heads that predict no change, no reward and a discount of ½."""
+        return cls(jnp.zeros((num_actions, observation_size + 2, feature_size + 1)))
 
     @property
     def num_actions(self) -> int:
-        """How many actions there are to choose from."""
+        """The number of actions."""
         return self.weight.shape[0]
 
     @property
@@ -49,9 +48,9 @@ class PredictionHeads(eqx.Module):
         return self.weight.shape[1] - 2
 
     def __call__(
-        self, features: Features, observation: Float[Array, "observations"], action: Choice
+        self, features: Features, observation: Float[Array, "observations"], action: DiscreteAction
     ) -> Prediction:
-        """What the action is expected to bring, from the observation at hand."""
+        """The predicted consequence of an action after `observation`."""
         change, reward, logit = self._outputs(features, action)
         return Prediction(observation + change, reward, jax.nn.sigmoid(logit))
 
@@ -59,17 +58,17 @@ class PredictionHeads(eqx.Module):
         self,
         features: Features,
         observation: Float[Array, "observations"],
-        action: Choice,
-        seen: Prediction,
+        action: DiscreteAction,
+        observed: Prediction,
     ) -> Scalar:
-        """½ ‖o' − ô'‖² + ½ (r − r̂)² − d log σ(ℓ) − (1 − d) log(1 − σ(ℓ)), d the discount seen."""
+        """½ ‖o' − ô'‖² + ½ (r − r̂)² − d log σ(ℓ) − (1 − d) log(1 − σ(ℓ)), d the discount."""
         change, reward, logit = self._outputs(features, action)
-        missed = seen.observation - observation - change
-        squares = jnp.sum(missed**2) + (seen.reward - reward) ** 2
-        return 0.5 * squares + optax.sigmoid_binary_cross_entropy(logit, seen.discount)
+        error = observed.observation - observation - change
+        squares = jnp.sum(error**2) + (observed.reward - reward) ** 2
+        return 0.5 * squares + optax.sigmoid_binary_cross_entropy(logit, observed.discount)
 
     def _outputs(
-        self, features: Features, action: Choice
+        self, features: Features, action: DiscreteAction
     ) -> tuple[Float[Array, "observations"], Scalar, Scalar]:
         weight = self.weight[action]
         y = weight[:, :-1] @ features + weight[:, -1]
@@ -77,42 +76,44 @@ class PredictionHeads(eqx.Module):
 
 
 class Predictions(eqx.Module):
-    """All that is read off the features about the future."""
+    """All predictions from the features."""
 
     value: Readout
-    """The return: the critic."""
+    """The critic, of the return."""
     heads: PredictionHeads
-    """What each action brings next."""
+    """The consequence of each action."""
 
 
 class LatentState(eqx.Module):
-    """A moment, lived or imagined: the recurrent state and the input that led to it."""
+    """A real or imagined state of the model."""
 
     h: State
+    """The recurrent state."""
     x: Input
+    """The cell's input that led to it."""
 
 
 class WorldModel(eqx.Module):
-    """A cell and what its features let expect: a world to live in without acting.
+    """A cell and the predictions from its features.
 
-    The cell reads x = [o, a, r]; in imagination what is foreseen.
+    The cell's input is x = [o, a, r], predicted ones in imagination.
     """
 
     cell: Cell
-    expected: Predictions
+    predictions: Predictions
 
-    def features(self, now: LatentState) -> Features:
+    def features(self, state: LatentState) -> Features:
         """f(h)."""
-        return self.cell.features(now.h, now.x)
+        return self.cell.features(state.h, state.x)
 
-    def value(self, now: LatentState) -> Scalar:
+    def value(self, state: LatentState) -> Scalar:
         """v̂(h)."""
-        return self.expected.value(self.features(now))[0]
+        return self.predictions.value(self.features(state))[0]
 
-    def step(self, now: LatentState, action: Choice) -> tuple[LatentState, Prediction]:
-        """h' = RNN([ô', a, r̂], h): where the action is expected to lead, and what it brings."""
-        heads = self.expected.heads
-        outcome = heads(self.features(now), now.x[: heads.observation_size], action)
-        chosen = jax.nn.one_hot(action, heads.num_actions, dtype=now.x.dtype)
-        x = jnp.concatenate([outcome.observation, chosen, jnp.reshape(outcome.reward, 1)])
-        return LatentState(self.cell(now.h, x), x), outcome
+    def step(self, state: LatentState, action: DiscreteAction) -> tuple[LatentState, Prediction]:
+        """h' = RNN([ô', a, r̂], h), and the predicted consequence of the action."""
+        heads = self.predictions.heads
+        prediction = heads(self.features(state), state.x[: heads.observation_size], action)
+        one_hot = jax.nn.one_hot(action, heads.num_actions, dtype=state.x.dtype)
+        x = jnp.concatenate([prediction.observation, one_hot, jnp.reshape(prediction.reward, 1)])
+        return LatentState(self.cell(state.h, x), x), prediction

@@ -1,1 +1,1 @@
-"""What agents are made of besides a cell: readouts, policies, traces, optimizers, statistics."""
+"""Parts of agents besides the cell: readouts, policies, traces, optimizers, input pipeline."""

@@ -1,4 +1,4 @@
-"""Rewards that an agent gives itself, so that it looks for what it has not seen."""
+"""Rewards that an agent adds for observations that are new to it."""
 
 import abc
 
@@ -15,7 +15,7 @@ Vector = Float[Array, "size"]
 
 
 class ExplorationBonus(eqx.Module):
-    """What is added to the world's reward, in units of the normalised reward."""
+    """A reward of the agent's own, in units of the normalised reward."""
 
     @abc.abstractmethod
     def init(self, size: int) -> PyTree:
@@ -27,41 +27,40 @@ class ExplorationBonus(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, statistics: PyTree, observation: Vector) -> Scalar:
-        """The reward of an observation that the statistics already hold."""
+        """The bonus of an observation, which `statistics` already include."""
 
 
 class NoBonus(ExplorationBonus):
-    """The world's reward is all there is."""
+    """The bonus is 0."""
 
     def init(self, size: int) -> None:
-        """No statistics."""
+        return None
 
     def update(self, statistics: None, observation: Vector) -> None:
-        """No statistics."""
+        return None
 
     def __call__(self, statistics: None, observation: Vector) -> Scalar:
-        """0."""
         return jnp.zeros(())
 
 
 class NoveltyStatistics(eqx.Module):
-    """All observations so far, and how novel they were of late."""
+    """Moments of all observations, and a running mean of their novelty."""
 
     moments: Moments
-    usual: Scalar
+    mean_novelty: Scalar
     """b̄, the running mean of b."""
 
 
 class Novelty(ExplorationBonus):
-    """β (b − b̄), b = Σⱼ (oⱼ − ōⱼ)² / (1 + Sⱼ): what is rarely seen is sought, less and less.
+    """β (b − b̄), b = Σⱼ (oⱼ − ōⱼ)² / (1 + Sⱼ): a bonus for rare observations that fades.
 
     ō is the mean of all observations so far, S the sum of squared deviations from it, b̄ a running
-    mean of b over about the last `1 / forgetting` steps, from 0 on. Where observations name states
-    one by one, b is 1/(1 + N) of a state met N times, as the bonus of count-based exploration is
-    (Kolter & Ng 2009); elsewhere it is the diagonal form of the elliptical bonus (Henaff et al.
-    2022), unrooted. It reads observations as they come, and fades as 1/t wherever they vary by much
-    more than 1/t, so that it does not outlast its use. Less b̄ it hardly pays for going on or for
-    ending; to live is paid for in the first `1 / forgetting` steps alone.
+    mean of b over about the last `1 / forgetting` steps, from 0 on. For one-hot observations b is
+    1/(1 + N) of a state visited N times, the bonus of count-based exploration (Kolter & Ng 2009);
+    otherwise it is the diagonal form of the elliptical bonus (Henaff et al. 2022), without its
+    square root. It uses observations before normalisation, and fades as 1/t where they vary by
+    much more than 1/t. As b̄ is subtracted, the bonus hardly rewards long episodes or short ones
+    as such, except in the first `1 / forgetting` steps.
 
     **Raises** `ValueError` where `forgetting` does not lie in [0, 1] or `scale` is not finite.
     """
@@ -69,35 +68,26 @@ class Novelty(ExplorationBonus):
     scale: float = 30.0
     """β, in units of the normalised reward."""
     forgetting: float = 1e-3
+    """The rate at which the running mean of the novelty forgets."""
 
     def __check_init__(self) -> None:
         validation.in_unit_interval(forgetting=self.forgetting)
         validation.finite(scale=self.scale)
 
     def init(self, size: int) -> NoveltyStatistics:
-        """Nothing seen."""
         return NoveltyStatistics(Moments.zeros((size,)), jnp.zeros(()))
 
     def update(self, statistics: NoveltyStatistics, observation: Vector) -> NoveltyStatistics:
-        """One more."""
-        moments = statistics.moments.including(observation)
-        ahead = _novelty(moments, observation) - statistics.usual
-        return NoveltyStatistics(moments, statistics.usual + self.forgetting * ahead)
+        moments = statistics.moments.add(observation)
+        difference = _novelty(moments, observation) - statistics.mean_novelty
+        return NoveltyStatistics(moments, statistics.mean_novelty + self.forgetting * difference)
 
     def __call__(self, statistics: NoveltyStatistics, observation: Vector) -> Scalar:
-        """β (b − b̄)."""
-        return self.scale * (_novelty(statistics.moments, observation) - statistics.usual)
+        return self.scale * (_novelty(statistics.moments, observation) - statistics.mean_novelty)
 
 
 def _novelty(moments: Moments, observation: Vector) -> Scalar:
     return jnp.sum((observation - moments.mean) ** 2 / (1 + moments.squares))
 
 
-BONUSES: Registry[ExplorationBonus] = Registry(
-    "bonus",
-    {
-        "none": NoBonus,
-        "novelty": Novelty,
-    },
-)
-"""By the names that the command line knows."""
+BONUSES: Registry[ExplorationBonus] = Registry("bonus", {"none": NoBonus, "novelty": Novelty})

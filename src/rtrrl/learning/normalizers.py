@@ -1,4 +1,4 @@
-"""Running statistics of one stream."""
+"""Running statistics of observations and rewards, and what is normalised by them."""
 
 import abc
 
@@ -13,11 +13,42 @@ from rtrrl.utils.registry import Registry
 Vector = Float[Array, "size"]
 
 HORIZON = 2.0**22
-"""Of running moments, in steps."""
+"""The largest count of running moments, in steps."""
+
+
+class Moments(eqx.Module):
+    """Count, mean and sum of squared deviations (Welford 1962).
+
+    The count stops at `HORIZON`, and from there on the moments forget at the rate 1 / `HORIZON`:
+    float32 cannot count beyond 2²⁴, and the sum would go on growing without its count.
+    """
+
+    count: Scalar
+    mean: Float[Array, "..."]
+    squares: Float[Array, "..."]
+    """Σ (x − mean)²."""
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, ...]) -> "Moments":
+        """The moments of no values."""
+        return cls(jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape))
+
+    def add(self, value: Float[Array, "..."]) -> "Moments":
+        """The moments with one more value."""
+        count = jnp.minimum(self.count + 1, HORIZON)
+        kept = jnp.where(self.count < HORIZON, 1.0, 1 - 1 / HORIZON)
+        difference = value - self.mean
+        mean = self.mean + difference / count
+        return Moments(count, mean, kept * self.squares + difference * (value - mean))
+
+    @property
+    def variance(self) -> Float[Array, "..."]:
+        """The sample variance; 1 for fewer than two values."""
+        return jnp.where(self.count > 1, self.squares / jnp.maximum(self.count - 1, 1), 1.0)
 
 
 class ObservationNormalizer(eqx.Module):
-    """Rescales observations by what has been seen."""
+    """Rescales observations by statistics of the observations so far."""
 
     @abc.abstractmethod
     def init(self, size: int) -> PyTree:
@@ -29,51 +60,20 @@ class ObservationNormalizer(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, statistics: PyTree, observation: Vector) -> Vector:
-        """The observation rescaled."""
+        """The rescaled observation."""
 
 
 class RawObservations(ObservationNormalizer):
-    """Observations as they come."""
+    """Observations as the environment gives them, without statistics."""
 
     def init(self, size: int) -> None:
-        """No statistics."""
+        return None
 
     def update(self, statistics: None, observation: Vector) -> None:
-        """No statistics."""
+        return None
 
     def __call__(self, statistics: None, observation: Vector) -> Vector:
-        """The observation."""
         return observation
-
-
-class Moments(eqx.Module):
-    """Count, mean and sum of squared deviations (Welford 1962).
-
-    A count stops at `HORIZON`, from where on the moments forget what is that long ago: float32
-    cannot count to its double, and the sum would go on growing without its count.
-    """
-
-    count: Scalar
-    mean: Float[Array, "..."]
-    squares: Float[Array, "..."]
-
-    @classmethod
-    def zeros(cls, shape: tuple[int, ...]) -> "Moments":
-        """Nothing seen."""
-        return cls(jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape))
-
-    def including(self, value: Float[Array, "..."]) -> "Moments":
-        """With one more value."""
-        count = jnp.minimum(self.count + 1, HORIZON)
-        kept = jnp.where(self.count < HORIZON, 1.0, 1 - 1 / HORIZON)
-        ahead = value - self.mean
-        mean = self.mean + ahead / count
-        return Moments(count, mean, kept * self.squares + ahead * (value - mean))
-
-    @property
-    def variance(self) -> Float[Array, "..."]:
-        """The sample variance; 1 until two values are seen."""
-        return jnp.where(self.count > 1, self.squares / jnp.maximum(self.count - 1, 1), 1.0)
 
 
 class RunningObservations(ObservationNormalizer):
@@ -83,41 +83,39 @@ class RunningObservations(ObservationNormalizer):
     """
 
     epsilon: float = 1e-8
+    """ε, added to the variance."""
 
     def __check_init__(self) -> None:
         validation.positive(epsilon=self.epsilon)
 
     def init(self, size: int) -> Moments:
-        """Nothing seen."""
         return Moments.zeros((size,))
 
     def update(self, statistics: Moments, observation: Vector) -> Moments:
-        """One more."""
-        return statistics.including(observation)
+        return statistics.add(observation)
 
     def __call__(self, statistics: Moments, observation: Vector) -> Vector:
-        """Centred and scaled."""
         return (observation - statistics.mean) / jnp.sqrt(statistics.variance + self.epsilon)
 
 
 class AmplifiedObservations(RunningObservations):
-    """(o − mean) / min(1, √(variance + ε)): what varies little is made to vary by 1.
+    """(o − mean) / min(1, √(variance + ε)): entries of small variance are scaled up to variance 1.
 
-    Small differences, such as a joint's angle, are learnt from as fast as large ones; what varies
-    by more than 1 keeps its size, since a network learns faster from it than from a shrunk copy.
-    ε bounds the gain at 100.
+    Small differences, such as a joint's angle, are learned from as fast as large ones. An entry
+    whose variance is above 1 keeps its size, since a network learns faster from it than from a
+    shrunk copy. The default ε bounds the gain at 100.
     """
 
     epsilon: float = 1e-4
+    """ε, added to the variance; the gain is at most 1/√ε."""
 
     def __call__(self, statistics: Moments, observation: Vector) -> Vector:
-        """Centred, and scaled up."""
         deviation = jnp.sqrt(statistics.variance + self.epsilon)
         return (observation - statistics.mean) / jnp.minimum(1.0, deviation)
 
 
 class RewardNormalizer(eqx.Module):
-    """Rescales rewards by what has been seen."""
+    """Rescales rewards by statistics of the rewards so far."""
 
     @abc.abstractmethod
     def init(self) -> PyTree:
@@ -133,28 +131,27 @@ class RewardNormalizer(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, statistics: PyTree, reward: Scalar) -> Scalar:
-        """The reward rescaled."""
+        """The rescaled reward."""
 
 
 class RawRewards(RewardNormalizer):
-    """Rewards as they come."""
+    """Rewards as the environment gives them, without statistics."""
 
     def init(self) -> None:
-        """No statistics."""
+        return None
 
     def restart(self, statistics: None) -> None:
-        """No statistics."""
+        return None
 
     def update(self, statistics: None, reward: Scalar) -> None:
-        """No statistics."""
+        return None
 
     def __call__(self, statistics: None, reward: Scalar) -> Scalar:
-        """The reward."""
         return reward
 
 
 class DiscountedSum(eqx.Module):
-    """The running discounted sum of an episode's rewards, and its mean square over all time."""
+    """The running discounted sum u of an episode's rewards, and its mean square over all steps."""
 
     u: Scalar
     count: Scalar
@@ -164,37 +161,38 @@ class DiscountedSum(eqx.Module):
 class ReturnScaledRewards(RewardNormalizer):
     """r / √(E[u²] + ε) with u ← decay · u + r from the episode's start (after Elsayed et al. 2024).
 
-    They divide by the standard deviation. A return that hardly varies, as a solved task's, has
-    none, and the unit of reward would grow without end; the root mean square has a floor. The
-    decay is the normalizer's own, so that the average-reward form (γ = 1) has a scale too.
+    They divide by the standard deviation. A return that hardly varies, as in a solved task, has
+    almost none, and the unit of reward would grow without bound; the root mean square does not
+    vanish. Rewards are never centred: their sign has a meaning. The decay is separate from the
+    agent's γ, so that the average-reward form (γ = 1) has a scale too.
 
     **Raises** `ValueError` where the decay does not lie in [0, 1], or ε is not positive.
     """
 
     decay: float = 0.99
+    """The discount of the running sum u."""
     epsilon: float = 1e-8
+    """ε, added to the mean square of u."""
 
     def __check_init__(self) -> None:
         validation.in_unit_interval(decay=self.decay)
         validation.positive(epsilon=self.epsilon)
 
     def init(self) -> DiscountedSum:
-        """Nothing seen: the scale is 1."""
+        """The scale is 1 before the first reward."""
         return DiscountedSum(jnp.zeros(()), jnp.zeros(()), jnp.ones(()))
 
     def restart(self, statistics: DiscountedSum) -> DiscountedSum:
-        """The sum starts anew, its mean square goes on."""
+        """u ← 0; its mean square is kept."""
         return DiscountedSum(jnp.zeros(()), statistics.count, statistics.mean_square)
 
     def update(self, statistics: DiscountedSum, reward: Scalar) -> DiscountedSum:
-        """One more."""
         u = self.decay * statistics.u + reward
         count = statistics.count + 1
         mean_square = statistics.mean_square + (u**2 - statistics.mean_square) / count
         return DiscountedSum(u, count, mean_square)
 
     def __call__(self, statistics: DiscountedSum, reward: Scalar) -> Scalar:
-        """Scaled, never centred: the sign of a reward is its meaning."""
         return reward / jnp.sqrt(statistics.mean_square + self.epsilon)
 
 
@@ -213,4 +211,3 @@ REWARD_NORMALIZERS: Registry[RewardNormalizer] = Registry(
         "scaled": ReturnScaledRewards,
     },
 )
-"""Both by the names that the command line knows."""

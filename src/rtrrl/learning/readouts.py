@@ -1,4 +1,4 @@
-"""Linear readouts of the features, and how their error reaches the recurrence."""
+"""Linear readouts of the features, and the feedback of their errors to the cell."""
 
 import abc
 
@@ -15,7 +15,7 @@ Outputs = Float[Array, "outputs"]
 
 
 class Readout(eqx.Module):
-    """Outputs from features, and what the features are told of an error in them."""
+    """A function of the features, with its gradient and the feedback of its errors."""
 
     @abc.abstractmethod
     def __call__(self, features: Features) -> Outputs:
@@ -27,7 +27,7 @@ class Readout(eqx.Module):
 
     @abc.abstractmethod
     def pullback(self, y_bar: Outputs) -> Features:
-        """What the features are told of ȳ."""
+        """f̄, the error signal that the features receive for ȳ."""
 
 
 class LinearReadout(Readout):
@@ -36,7 +36,6 @@ class LinearReadout(Readout):
     weight: eqx.AbstractVar[Float[Array, "outputs columns"]]
 
     def __call__(self, features: Features) -> Outputs:
-        """y = W [f; 1]."""
         return self.weight @ _with_one(features)
 
     def gradient(self, features: Features, y_bar: Outputs) -> PyTree:
@@ -46,48 +45,44 @@ class LinearReadout(Readout):
 
 
 class SymmetricReadout(LinearReadout):
-    """f̄ = Wᵀ ȳ: backpropagation."""
+    """y = W [f; 1], f̄ = Wᵀ ȳ: backpropagation."""
 
     weight: Float[Array, "outputs columns"]
 
     def pullback(self, y_bar: Outputs) -> Features:
-        """Through the readout's own weights."""
         return jnp.sum(y_bar[:, None] * self.weight[:, :-1], axis=0)
 
 
 class RandomReadout(LinearReadout):
-    """f̄ = B ȳ with a fixed random B: feedback alignment (Lillicrap et al. 2016; RTRRL §1)."""
+    """y = W [f; 1], f̄ = Bᵀ ȳ with a fixed random B: feedback alignment (Lillicrap et al. 2016)."""
 
     weight: Float[Array, "outputs columns"]
     feedback: Fixed
 
     def pullback(self, y_bar: Outputs) -> Features:
-        """Through the fixed random matrix."""
         return jnp.sum(y_bar[:, None] * self.feedback.value, axis=0)
 
 
 class WithConstants(Readout):
-    """y = [W [f; 1]; c]: the last outputs are parameters that no feature reaches."""
+    """y = [readout(f); c]: the last outputs are parameters, independent of the features."""
 
-    read: Readout
+    readout: Readout
     constant: Float[Array, "constants"]
 
     def __call__(self, features: Features) -> Outputs:
-        """What is read, and the constants."""
-        return jnp.concatenate([self.read(features), self.constant])
+        return jnp.concatenate([self.readout(features), self.constant])
 
     def gradient(self, features: Features, y_bar: Outputs) -> PyTree:
         """The constants' gradient is ȳ itself."""
-        read_bar, constant_bar = jnp.split(y_bar, [y_bar.size - self.constant.size])
-        return WithConstants(self.read.gradient(features, read_bar), constant_bar)
+        readout_bar, constant_bar = jnp.split(y_bar, [y_bar.size - self.constant.size])
+        return WithConstants(self.readout.gradient(features, readout_bar), constant_bar)
 
     def pullback(self, y_bar: Outputs) -> Features:
-        """Of what is read alone."""
-        return self.read.pullback(y_bar[: y_bar.size - self.constant.size])
+        return self.readout.pullback(y_bar[: y_bar.size - self.constant.size])
 
 
 class Feedback(eqx.Module):
-    """Which kind of readout an agent is built with."""
+    """The kind of an agent's readouts."""
 
     @abc.abstractmethod
     def readout(self, features: int, outputs: int, scale: float, key: Key) -> Readout:
@@ -95,20 +90,19 @@ class Feedback(eqx.Module):
 
 
 class Symmetric(Feedback):
-    """Readouts that send errors back through their own weights."""
+    """Readouts whose errors are fed back through their own weights."""
 
     def readout(self, features: int, outputs: int, scale: float, key: Key) -> SymmetricReadout:
-        """Random weights."""
         return SymmetricReadout(_weights(key, outputs, features, scale))
 
 
 class RandomFeedback(Feedback):
-    """Readouts that send errors back through a fixed random matrix."""
+    """Readouts whose errors are fed back through a fixed random matrix."""
 
     scale: float = 1.0
+    """The standard deviation of B's entries is scale/√features."""
 
     def readout(self, features: int, outputs: int, scale: float, key: Key) -> RandomReadout:
-        """Random weights and an independent random feedback."""
         forward, backward = jax.random.split(key)
         feedback = _weights(backward, outputs, features, self.scale)[:, :-1]
         return RandomReadout(_weights(forward, outputs, features, scale), Fixed(feedback))
@@ -117,7 +111,6 @@ class RandomFeedback(Feedback):
 FEEDBACKS: Registry[Feedback] = Registry(
     "feedback", {"symmetric": Symmetric, "random": RandomFeedback}
 )
-"""By the names that the command line knows."""
 
 
 def _weights(key: Key, outputs: int, features: int, scale: float) -> Array:

@@ -1,4 +1,4 @@
-"""What a value estimate is compared with. Time is in the names; unbatched."""
+"""TD errors, returns and advantages. Time is in the names; functions are unbatched."""
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +28,8 @@ def lambda_returns(
     Array([3., 2., 1.], dtype=float32)
     """
 
-    def backward(g, now):
-        r, discount, v = now
+    def backward(g, step):
+        r, discount, v = step
         g = r + discount * ((1 - lambda_) * v + lambda_ * g)
         return g, g
 
@@ -46,9 +46,10 @@ def generalized_advantages(
 ) -> Float[Array, "time"]:
     """Aₜ₋₁ = δₜ + γₜ λ Aₜ, with A = 0 after a last step and after the end (Schulman et al. 2016).
 
-    `v_t` is the value of what was seen at the end of each step: at an episode's last step of its
-    real final observation, which `v_tm1`, the value that the next step starts from, is not.
-    Within an episode A + v is the λ-return.
+    `v_t` is the value of the observation at the end of each step, and `v_tm1` of that at its start.
+    At an episode's last step `v_t` is the value of its real final observation, whereas the next
+    entry of `v_tm1` is that of the next episode's first one. Within an episode A + v is the
+    λ-return.
 
     >>> import jax.numpy as jnp
     >>> one, zero, last = jnp.ones(3), jnp.zeros(3), jnp.array([False, True, False])
@@ -56,8 +57,8 @@ def generalized_advantages(
     Array([2., 1., 1.], dtype=float32)
     """
 
-    def backward(advantage, now):
-        delta, decay = now
+    def backward(advantage, step):
+        delta, decay = step
         advantage = delta + decay * advantage
         return advantage, advantage
 

@@ -1,4 +1,4 @@
-"""Eligibility traces: how a gradient is remembered until its consequence arrives."""
+"""Eligibility traces: decaying sums of past gradients."""
 
 import abc
 
@@ -22,7 +22,6 @@ class Accumulating(Trace):
     """e' = γλ e + ∇ (RTRRL §1)."""
 
     def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
-        """γλ e + ∇."""
         return jax.tree.map(lambda e, g: decay * e + g, trace, gradient)
 
 
@@ -30,22 +29,20 @@ class Replacing(Trace):
     """e' = ∇ where it is not zero, else γλ e (Singh & Sutton 1996)."""
 
     def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
-        """∇ or γλ e."""
         return jax.tree.map(lambda e, g: jnp.where(g == 0, decay * e, g), trace, gradient)
 
 
 class Dutch(Trace):
     """e' = γλ e + (1 − α γλ e·∇) ∇ (van Seijen et al. 2016).
 
-    The product e·∇ runs over the whole parameter vector. `step_size` is the α of the update
-    that uses the trace, which must not be multiplied in again here. This is the trace alone: true
+    The product e·∇ is over the whole parameter vector of the group. This is the trace alone: true
     online TD(λ) also corrects the update for v − v_old, which the agent does not.
     """
 
     step_size: float = 1e-3
+    """α, the step size of the update that uses the trace, which does not multiply the trace."""
 
     def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
-        """γλ e + (1 − α γλ e·∇) ∇."""
         products = jax.tree.map(jnp.vdot, trace, gradient)
         overlap = self.step_size * decay * sum(jax.tree.leaves(products))
         return jax.tree.map(lambda e, g: decay * e + (1 - overlap) * g, trace, gradient)
@@ -59,4 +56,3 @@ TRACES: Registry[Trace] = Registry(
         "dutch": Dutch,
     },
 )
-"""By the names that the command line knows."""

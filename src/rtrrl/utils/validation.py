@@ -3,8 +3,11 @@
 A setting may be an array with one entry per seed; its entries are not checked.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
+
+import equinox as eqx
 
 
 def finite(**settings: float) -> None:
@@ -53,6 +56,17 @@ def static_positive(**settings: float) -> None:
     """One number for all seeds, above 0 and finite."""
     require_static(**settings)
     positive(**settings)
+
+
+def check_parts(module: eqx.Module) -> None:
+    """**Raises** `TypeError` where a field of a module type holds something else."""
+    for field in dataclasses.fields(module):
+        family, part = field.type, getattr(module, field.name)
+        is_family = isinstance(family, type) and issubclass(family, eqx.Module)
+        if is_family and not isinstance(part, family):
+            raise TypeError(
+                f"{field.name} is {part!r}: it must be a {family.__name__}, such as {field.default}"
+            )
 
 
 def _check(settings: dict[str, float], holds: Callable[[float], bool], wanted: str) -> None:

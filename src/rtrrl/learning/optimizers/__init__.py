@@ -1,4 +1,4 @@
-"""From δ and traces to a change of parameters; one rule a file."""
+"""From TD errors and traces to updates of the parameters, one optimizer a file."""
 
 from rtrrl.learning.optimizers.adam import Adam
 from rtrrl.learning.optimizers.base import (
@@ -27,7 +27,6 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
         "intentional": Intentional,
     },
 )
-"""By the names that the command line knows."""
 
 __all__ = [
     "ENVS_AXIS",

@@ -1,4 +1,4 @@
-"""The paper's optimizer."""
+"""Adam, the paper's optimizer."""
 
 import math
 
@@ -15,18 +15,23 @@ from rtrrl.utils import validation
 class Adam(OptaxOptimizer):
     """Adam after clipping the norm over all parameters together (RTRRL, appendix).
 
-    `learning_rate` is α_C; the actor's and the recurrence's are multiples of it.
-
     **Raises** `ValueError` where a rate is negative, a decay not below 1, or ε not positive.
     """
 
     learning_rate: float = 1e-3
+    """α_C, the critic's learning rate."""
     actor_multiple: float = 1.0
+    """α_A / α_C: the actor's learning rate in units of the critic's."""
     recurrent_multiple: float = 1.0
+    """α_R / α_C: the cell's learning rate in units of the critic's."""
     clip: float = 1.0
+    """The largest norm of the gradient over all parameters; inf: no clipping."""
     b1: float = 0.9
+    """β₁, the decay of the first moment."""
     b2: float = 0.999
+    """β₂, the decay of the second moment."""
     epsilon: float = 1e-8
+    """ε, added to the root of the second moment."""
 
     def __check_init__(self) -> None:
         validation.nonnegative(
@@ -39,7 +44,6 @@ class Adam(OptaxOptimizer):
         validation.positive(epsilon=self.epsilon)
 
     def transformation(self) -> optax.GradientTransformation:
-        """Clip, then Adam, then the step size of each group."""
         multiples = ParameterGroups(self.actor_multiple, 1.0, self.recurrent_multiple)
 
         def rescale(updates: PyTree, _: PyTree = None) -> PyTree:
@@ -60,7 +64,7 @@ class Adam(OptaxOptimizer):
 
 
 def _clip_by_norm(bound: float) -> optax.GradientTransformation:
-    """As `optax.clip_by_global_norm`, with sums that are fast on a CPU."""
+    """`optax.clip_by_global_norm` with sums that are fast on a CPU."""
 
     def clip(updates: PyTree, _: PyTree = None) -> PyTree:
         norm = jnp.sqrt(total(jax.tree.map(lambda leaf: leaf**2, updates)))

@@ -1,4 +1,4 @@
-"""Running means that forget."""
+"""Exponentially weighted means."""
 
 from typing import Self
 
@@ -22,16 +22,16 @@ class Average(eqx.Module):
 
     @classmethod
     def empty(cls, like: PyTree) -> Self:
-        """Of nothing yet."""
+        """The average of no values."""
         return cls(jax.tree.map(jnp.zeros_like, like), jnp.zeros(()))
 
-    def including(self, value: PyTree, decay: Scalar | float) -> Self:
-        """With one more value; `decay` is β."""
+    def add(self, value: PyTree, decay: Scalar | float) -> Self:
+        """The average with one more value; `decay` is β."""
         sums = jax.tree.map(lambda total, x: decay * total + x, self.total, value)
         return type(self)(sums, decay * self.weight + 1)
 
     @property
     def mean(self) -> PyTree:
         """The mean; zeros before the first value."""
-        # a weight is 1 or more from the first value on
+        # the weight is 1 or more from the first value on
         return jax.tree.map(lambda total: total / jnp.maximum(self.weight, 1), self.total)

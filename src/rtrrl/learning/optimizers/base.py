@@ -1,4 +1,4 @@
-"""What a step has to say to the parameters, and what every update is."""
+"""Optimizers: from TD errors and traces to updates of the parameters."""
 
 import abc
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from rtrrl.types import PyTree, Scalar, parameters
 
 
 class ParameterGroups(eqx.Module):
-    """One thing for each parameter group of an actor-critic on a recurrent state."""
+    """One value for each parameter group of an actor-critic with a recurrent cell."""
 
     actor: PyTree
     critic: PyTree
@@ -20,7 +20,7 @@ class ParameterGroups(eqx.Module):
 
 
 def by_group(function: Callable[..., PyTree], *params: ParameterGroups) -> ParameterGroups:
-    """`function` of what stands for the actor, then for the critic, then for the cell."""
+    """`function` of the actor's entries, of the critic's, and of the cell's."""
     return ParameterGroups(
         function(*(each.actor for each in params)),
         function(*(each.critic for each in params)),
@@ -29,54 +29,57 @@ def by_group(function: Callable[..., PyTree], *params: ParameterGroups) -> Param
 
 
 class TDUpdate(eqx.Module):
-    """What one step has to say to the parameters."""
+    """What an optimizer makes an update of: the TD error, the traces and the gradients of a step.
+
+    Each `ParameterGroups` but `decay` has the structure of the trainable parameters.
+    """
 
     delta: Scalar
     """δ."""
     traces: ParameterGroups
-    """e, with this step's gradient in it."""
+    """e, including this step's gradient."""
     gradient: ParameterGroups
-    """∇, the newest that went into e."""
-    bonus: ParameterGroups
-    """η_H ∇H: ascended whatever δ is."""
+    """∇, the latest gradient in e."""
+    entropy_bonus: ParameterGroups
+    """η_H ∇H: ascended independently of δ."""
     decay: ParameterGroups
-    """γλ, one number a group."""
+    """γλ, one number for each group."""
 
     def ascent(self) -> ParameterGroups:
-        """δ e + bonus."""
-        return jax.tree.map(lambda e, b: self.delta * e + b, self.traces, self.bonus)
+        """δ e + η_H ∇H."""
+        return jax.tree.map(lambda e, b: self.delta * e + b, self.traces, self.entropy_bonus)
 
 
 class Optimizer(eqx.Module):
-    """How parameters change after a TD error."""
+    """Maps a `TDUpdate` to additive updates of the parameters, with optax's signatures."""
 
     @abc.abstractmethod
     def init(self, params: ParameterGroups) -> PyTree:
         """The optimizer's state for these parameters."""
 
     @abc.abstractmethod
-    def __call__(
-        self, state: PyTree, params: ParameterGroups, credit: TDUpdate
+    def update(
+        self, td_update: TDUpdate, state: PyTree, params: ParameterGroups
     ) -> tuple[ParameterGroups, PyTree]:
-        """Along δ e + bonus, by a step of its own size: the new parameters and state."""
+        """The updates, which are to be added to the parameters, and the next state."""
 
-    def direction(self, credit: TDUpdate) -> ParameterGroups:
-        """What it is given to ascend, before it clips or rescales anything."""
-        return credit.ascent()
+    def direction(self, td_update: TDUpdate) -> ParameterGroups:
+        """The ascent direction before any clipping or rescaling."""
+        return td_update.ascent()
 
-    def over_envs(self) -> "Update":
-        """This update for several streams that share the parameters.
+    def over_envs(self) -> "Optimizer":
+        """This optimizer for several environments that share the parameters.
 
-        **Raises** `RtrrlError` where its steps depend on one stream's own traces.
+        **Raises** `RtrrlError` where its steps depend on the traces of a single environment.
         """
         raise RtrrlError(
-            f"{type(self).__name__} learns from one stream at a time: leave --num-envs out, or take "
-            f"--optimizer adam"
+            f"{type(self).__name__} learns from one environment at a time: leave --num-envs out, "
+            f"or take --optimizer adam"
         )
 
 
 def zeros_like(params: ParameterGroups) -> ParameterGroups:
-    """Zeros in the place of every parameter."""
+    """Zeros for every trainable parameter."""
     return jax.tree.map(jnp.zeros_like, parameters(params))
 
 

@@ -1,8 +1,8 @@
-"""Any optax transformation of the direction δ e + bonus."""
+"""Optimizers that are an optax transformation of the direction δ e + η_H ∇H."""
 
 import abc
+from typing import Any
 
-import equinox as eqx
 import jax
 import optax
 
@@ -11,60 +11,57 @@ from rtrrl.types import PyTree, parameters
 
 
 class OptaxOptimizer(Optimizer):
-    """Any optax transformation, one for each group, of the ascent direction δ e + bonus."""
+    """An optax transformation of the ascent direction δ e + η_H ∇H."""
 
     @abc.abstractmethod
     def transformation(self) -> optax.GradientTransformation:
-        """What maps gradients, a `Groups`, to parameter changes."""
+        """Maps gradients to updates; both are `ParameterGroups`."""
 
     def init(self, params: ParameterGroups) -> PyTree:
-        """The transformation's own state."""
         return self.transformation().init(parameters(params))
 
-    def __call__(
-        self, state: PyTree, params: ParameterGroups, credit: TDUpdate
+    def update(
+        self, td_update: TDUpdate, state: PyTree, params: ParameterGroups
     ) -> tuple[ParameterGroups, PyTree]:
-        """One step along δ e + bonus."""
-        return self.ascend(state, params, credit.ascent())
+        return self.ascend(td_update.ascent(), state, params)
 
     def ascend(
-        self, state: PyTree, params: ParameterGroups, direction: ParameterGroups
+        self, direction: ParameterGroups, state: PyTree, params: ParameterGroups
     ) -> tuple[ParameterGroups, PyTree]:
-        """One step of the transformation; optax descends, so the direction is negated."""
-        descent = jax.tree.map(lambda up: -up, direction)
-        change, state = self.transformation().update(descent, state, parameters(params))
-        return eqx.apply_updates(params, change), state
+        """The updates along an ascent direction, and the next state."""
+        # optax descends
+        descent: Any = jax.tree.map(lambda up: -up, direction)
+        updates: Any
+        updates, state = self.transformation().update(descent, state, parameters(params))
+        return updates, state
 
-    def over_envs(self) -> "MeanOverStreams":
-        """Of their mean direction."""
+    def over_envs(self) -> "MeanOverEnvs":
         return MeanOverEnvs(self)
 
 
 ENVS_AXIS = "envs"
-"""The name of the axis along which the streams of one agent lie, where it has several."""
+"""The name of the mapped axis over the environments that share the parameters of one agent."""
 
 
 class MeanOverEnvs(Optimizer):
-    """Another update, of the mean direction over all streams that share the parameters.
+    """An optimizer of the mean direction over all environments that share the parameters.
 
-    Its state is the other's own, so that an agent of several streams can go on with one.
+    Its state is that of `inner`, so that an agent of several environments can be continued in one.
     """
 
-    update: OptaxOptimizer
+    inner: OptaxOptimizer
+    """The optimizer of the mean direction."""
 
     def init(self, params: ParameterGroups) -> PyTree:
-        """The other's."""
-        return self.update.init(params)
+        return self.inner.init(params)
 
-    def direction(self, credit: TDUpdate) -> ParameterGroups:
-        """The mean of δ e + bonus."""
-        return jax.lax.pmean(credit.ascent(), ENVS_AXIS)
+    def direction(self, td_update: TDUpdate) -> ParameterGroups:
+        return jax.lax.pmean(td_update.ascent(), ENVS_AXIS)
 
-    def __call__(
-        self, state: PyTree, params: ParameterGroups, credit: TDUpdate
+    def update(
+        self, td_update: TDUpdate, state: PyTree, params: ParameterGroups
     ) -> tuple[ParameterGroups, PyTree]:
-        """One step of the other, along the mean."""
-        return self.update.ascend(state, params, self.direction(credit))
+        return self.inner.ascend(self.direction(td_update), state, params)
 
 
 class PerGroup(OptaxOptimizer):
@@ -74,11 +71,13 @@ class PerGroup(OptaxOptimizer):
     """
 
     actor: optax.GradientTransformation
+    """The transformation for the actor."""
     critic: optax.GradientTransformation
+    """The transformation for the critic."""
     cell: optax.GradientTransformation
+    """The transformation for the cell."""
 
     def transformation(self) -> optax.GradientTransformation:
-        """Each group's own."""
         rules = ParameterGroups(self.actor, self.critic, self.cell)
         kinds = ("actor", "critic", "cell")
 

@@ -1,4 +1,4 @@
-"""Steps that are sized by what they are to change."""
+"""Steps sized by the change of output they cause."""
 
 import equinox as eqx
 import jax
@@ -10,11 +10,11 @@ from rtrrl.types import PyTree, Scalar, parameters
 from rtrrl.utils import validation
 
 SMALLEST = 1e-8
-"""What a step size is divided by at least."""
+"""A lower bound of the divisor of a step size."""
 
 
 class GradientStatistics(eqx.Module):
-    """What the gradients of one group have been like."""
+    """Running means of one group's gradients."""
 
     square: Average
     """ν, of g²."""
@@ -23,7 +23,7 @@ class GradientStatistics(eqx.Module):
 
 
 class ErrorStatistics(eqx.Module):
-    """What TD errors have been like."""
+    """Running means of TD errors."""
 
     square: Average
     """Of δ²."""
@@ -32,10 +32,10 @@ class ErrorStatistics(eqx.Module):
 
 
 class IntentionalState(eqx.Module):
-    """What intentional updates remember."""
+    """The running means of gradients and TD errors."""
 
     gradients: ParameterGroups
-    """Of `GradientStatistics`."""
+    """A `GradientStatistics` for each group."""
     errors: ErrorStatistics
 
 
@@ -43,28 +43,29 @@ class Intentional(Optimizer):
     """Steps that change an output by a chosen part η of δ (arXiv 2605.24709), in each group:
 
         ν̂ = mean of g²,    m = √ν̂ + ε,    σ̂ = mean of Σ g²/m
-        θ += α (δ e + bonus) / m,    α = η / √(σ̂ Σ e²/m)
+        θ += α (δ e + η_H ∇H) / m,    α = η / √(σ̂ Σ e²/m)
 
-    g is the newest gradient, e the trace. The means forget, ν̂ at β₂ a step and σ̂ at γλ, and are
-    free of the bias towards their start. δ is clipped at `clip` times the root mean square of the
-    clipped ones before it. For the actor, whose output log π has no units of δ, it is divided by
-    the mean of |δ|. The recurrence's trace mixes the gradients of both; it is treated as the
-    critic's, with an η of its own. A group whose trace is 0 stays as it is.
+    g is the latest gradient, e the trace. The means are exponentially weighted, ν̂ with β₂ and σ̂
+    with γλ, and bias-corrected. δ is clipped at `clip` times the root mean square of the clipped
+    ones before it. For the actor, whose output log π is not in units of δ, δ is divided by the mean
+    of |δ|. The cell's trace mixes the gradients of both readouts; its δ is the critic's, its η its
+    own. A group whose trace is 0 is not changed.
     """
 
     eta_actor: float = 0.05
     """η of the actor, in units of log π."""
     eta_critic: float = 0.5
-    """η of the critic: the part of δ that one step takes away."""
+    """η of the critic: the part of δ that one step removes."""
     eta_recurrent: float = 0.05
     """η of the cell."""
     clip: float = 20.0
+    """The largest |δ|, in units of its root mean square."""
     b2: float = 0.999
-    """β₂, at which ν̂ forgets."""
+    """β₂, the decay of ν̂."""
     error_decay: float = 0.9998
-    """At which the means of δ² and |δ| forget."""
+    """The decay of the means of δ² and |δ|."""
     epsilon: float = 1e-8
-    """ε."""
+    """ε, added to √ν̂."""
 
     def __check_init__(self) -> None:
         validation.nonnegative(
@@ -75,54 +76,53 @@ class Intentional(Optimizer):
         validation.positive(epsilon=self.epsilon)
 
     def init(self, params: ParameterGroups) -> IntentionalState:
-        """Nothing seen."""
-        nothing = jnp.zeros(())
-
-        def unseen(group: PyTree) -> GradientStatistics:
-            return GradientStatistics(Average.empty(group), Average.empty(nothing))
-
-        errors = ErrorStatistics(Average.empty(nothing), Average.empty(nothing))
-        return IntentionalState(by_group(unseen, parameters(params)), errors)
-
-    def __call__(
-        self, state: IntentionalState, params: ParameterGroups, credit: TDUpdate
-    ) -> tuple[ParameterGroups, IntentionalState]:
-        """α (δ e + bonus) / m, with an α and a δ for each group."""
-        delta = self._clipped(credit.delta, state.errors)
-        errors = ErrorStatistics(
-            state.errors.square.including(delta**2, self.error_decay),
-            state.errors.size.including(jnp.abs(delta), self.error_decay),
+        scalar = Average.empty(jnp.zeros(()))
+        gradients = by_group(
+            lambda group: GradientStatistics(Average.empty(group), scalar), parameters(params)
         )
-        gradients = by_group(self._including, state.gradients, credit.gradient, credit.decay)
+        return IntentionalState(gradients, ErrorStatistics(scalar, scalar))
+
+    def update(
+        self, td_update: TDUpdate, state: IntentionalState, params: ParameterGroups
+    ) -> tuple[ParameterGroups, IntentionalState]:
+        delta = self._clip(td_update.delta, state.errors)
+        errors = ErrorStatistics(
+            state.errors.square.add(delta**2, self.error_decay),
+            state.errors.size.add(jnp.abs(delta), self.error_decay),
+        )
+        gradients = by_group(self._add, state.gradients, td_update.gradient, td_update.decay)
         etas = ParameterGroups(self.eta_actor, self.eta_critic, self.eta_recurrent)
         deltas = ParameterGroups(delta / jnp.maximum(errors.size.mean, SMALLEST), delta, delta)
-        changes = by_group(self._change, etas, deltas, gradients, credit.traces, credit.bonus)
-        return eqx.apply_updates(params, changes), IntentionalState(gradients, errors)
+        updates = by_group(
+            self._step, etas, deltas, gradients, td_update.traces, td_update.entropy_bonus
+        )
+        return updates, IntentionalState(gradients, errors)
 
-    def _clipped(self, delta: Scalar, errors: ErrorStatistics) -> Scalar:
-        usual = jnp.sqrt(errors.square.mean)
-        bound = jnp.where(usual > 0, self.clip * usual, jnp.inf)
+    def _clip(self, delta: Scalar, errors: ErrorStatistics) -> Scalar:
+        rms = jnp.sqrt(errors.square.mean)
+        bound = jnp.where(rms > 0, self.clip * rms, jnp.inf)
         return jnp.clip(delta, -bound, bound)
 
-    def _including(
-        self, seen: GradientStatistics, gradient: PyTree, decay: Scalar | float
+    def _add(
+        self, statistics: GradientStatistics, gradient: PyTree, decay: Scalar | float
     ) -> GradientStatistics:
-        square = seen.square.including(jax.tree.map(lambda g: g**2, gradient), self.b2)
+        square = statistics.square.add(jax.tree.map(lambda g: g**2, gradient), self.b2)
         length = _length(gradient, self._units(square))
-        return GradientStatistics(square, seen.length.including(length, decay))
+        return GradientStatistics(square, statistics.length.add(length, decay))
 
-    def _change(
+    def _step(
         self,
         eta: Scalar | float,
         delta: Scalar,
-        seen: GradientStatistics,
+        statistics: GradientStatistics,
         trace: PyTree,
-        bonus: PyTree,
+        entropy_bonus: PyTree,
     ) -> PyTree:
-        m = self._units(seen.square)
-        reach = jnp.sqrt(seen.length.mean * _length(trace, m))
+        """α (δ e + η_H ∇H) / m."""
+        m = self._units(statistics.square)
+        reach = jnp.sqrt(statistics.length.mean * _length(trace, m))
         alpha = jnp.where(reach > 0, eta / jnp.maximum(reach, SMALLEST), 0.0)
-        return jax.tree.map(lambda e, b, m: alpha * (delta * e + b) / m, trace, bonus, m)
+        return jax.tree.map(lambda e, b, m: alpha * (delta * e + b) / m, trace, entropy_bonus, m)
 
     def _units(self, square: Average) -> PyTree:
         """m = √ν̂ + ε."""

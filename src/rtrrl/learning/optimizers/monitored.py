@@ -1,4 +1,4 @@
-"""An update whose direction and size are measured as it goes."""
+"""An optimizer that records the mean and variance of its directions, and the size of its steps."""
 
 import dataclasses
 
@@ -12,75 +12,78 @@ from rtrrl.types import PyTree, Scalar, parameters
 
 
 class UpdateStatistics(eqx.Module):
-    """Of the latest updates: how many, E G and Var G entry by entry, and E ‖Δθ‖²."""
+    """Statistics of recent directions G and changes Δθ."""
 
     count: Int[Array, ""]
     mean: ParameterGroups
+    """E G, entry by entry."""
     variance: ParameterGroups
+    """Var G, entry by entry."""
     squared_change: Scalar
+    """E ‖Δθ‖²."""
 
     @classmethod
-    def empty(cls, params: ParameterGroups) -> "Statistics":
-        """Nothing measured."""
+    def empty(cls, params: ParameterGroups) -> "UpdateStatistics":
+        """The statistics of no updates."""
         zeros = zeros_like(params)
         return cls(jnp.zeros((), jnp.int32), zeros, zeros, jnp.zeros(()))
 
-    def including(
+    def add(
         self, direction: ParameterGroups, change: ParameterGroups, horizon: int
-    ) -> "Statistics":
-        """With one more G and Δθ (West 1979): all weigh alike until there are `horizon` of them.
+    ) -> "UpdateStatistics":
+        """With one more G and Δθ (West 1979); the first `horizon` of them have equal weights.
 
         w = 1 / min(count, horizon),  E ← E + w (G − E),  Var ← (1 − w) (Var + w (G − E)²)
         """
         count = self.count + 1
         w = 1.0 / jnp.minimum(count, horizon)
-        ahead = jax.tree.map(jnp.subtract, direction, self.mean)
+        difference = jax.tree.map(jnp.subtract, direction, self.mean)
         squared = total(jax.tree.map(jnp.square, change))
         return UpdateStatistics(
             count=count,
-            mean=jax.tree.map(lambda mean, d: mean + w * d, self.mean, ahead),
-            variance=jax.tree.map(lambda var, d: (1 - w) * (var + w * d**2), self.variance, ahead),
+            mean=jax.tree.map(lambda mean, d: mean + w * d, self.mean, difference),
+            variance=jax.tree.map(
+                lambda var, d: (1 - w) * (var + w * d**2), self.variance, difference
+            ),
             squared_change=self.squared_change + w * (squared - self.squared_change),
         )
 
 
 class MonitoredOptimizerState(eqx.Module):
-    """The other update's state, and what was measured."""
+    """The state of the inner optimizer, and the statistics of its updates."""
 
-    update: PyTree
+    inner: PyTree
     statistics: UpdateStatistics
 
 
 class MonitoredOptimizer(Optimizer):
-    """Another update, measured: it gets and gives the same numbers.
+    """An optimizer with the updates of `inner`, of which it records statistics.
 
-    G is the direction that the other is given, before it clips or rescales anything; the mean over
-    the streams where it has several. Δθ is the step it makes. Of updates longer ago than `horizon`
-    ever less is left. XLA, which compiles the two together, may round the last bits of a life
-    otherwise than without the measuring.
+    G is the direction that `inner` is given, before it clips or rescales anything; with several
+    environments their mean. XLA compiles the two together, and may round the last bits differently
+    from those without the statistics.
     """
 
-    update: Optimizer
+    inner: Optimizer
+    """The optimizer whose updates are recorded."""
     horizon: int = 1_000
+    """The number of recent updates that the statistics are about."""
 
     def init(self, params: ParameterGroups) -> MonitoredOptimizerState:
-        """The other's, and nothing measured."""
-        return MonitoredOptimizerState(self.update.init(params), UpdateStatistics.empty(params))
+        return MonitoredOptimizerState(self.inner.init(params), UpdateStatistics.empty(params))
 
-    def __call__(
-        self, state: MonitoredOptimizerState, params: ParameterGroups, credit: TDUpdate
+    def update(
+        self, td_update: TDUpdate, state: MonitoredOptimizerState, params: ParameterGroups
     ) -> tuple[ParameterGroups, MonitoredOptimizerState]:
-        """What the other does."""
-        new, inner = self.update(state.update, params, credit)
-        before, after = parameters(params), parameters(new)
+        updates, inner = self.inner.update(td_update, state.inner, params)
+        # not `updates` themselves: so XLA compiles the same step as without the statistics
+        before, after = parameters(params), parameters(eqx.apply_updates(params, updates))
         change = jax.tree.map(jnp.subtract, after, before)
-        statistics = state.statistics.including(self.direction(credit), change, self.horizon)
-        return new, MonitoredOptimizerState(inner, statistics)
+        statistics = state.statistics.add(self.direction(td_update), change, self.horizon)
+        return updates, MonitoredOptimizerState(inner, statistics)
 
-    def direction(self, credit: TDUpdate) -> ParameterGroups:
-        """The other's."""
-        return self.update.direction(credit)
+    def direction(self, td_update: TDUpdate) -> ParameterGroups:
+        return self.inner.direction(td_update)
 
-    def over_envs(self) -> "Monitored":
-        """The other's, measured."""
-        return dataclasses.replace(self, update=self.update.over_envs())
+    def over_envs(self) -> "MonitoredOptimizer":
+        return dataclasses.replace(self, inner=self.inner.over_envs())

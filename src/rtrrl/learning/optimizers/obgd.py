@@ -1,8 +1,7 @@
-"""Steps that are bounded so that they do not overshoot."""
+"""Steps with a bound that prevents overshooting."""
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -15,15 +14,15 @@ from rtrrl.utils import validation
 class ObGD(Optimizer):
     """Overshoot-bounded gradient descent (Elsayed et al. 2024), in each group of parameters:
 
-        θ += α (δ e + bonus),    α = α₀ / max(1, α₀ κ max(|δ|, 1) ‖e‖₁)
+        θ += α (δ e + η_H ∇H),    α = α₀ / max(1, α₀ κ max(|δ|, 1) ‖e‖₁)
 
     So a step changes no value that is linear in features of size 1 or less by more than
-    min(|δ|, 1) / κ. Each group has a bound of its own: the recurrence's trace grows with its
-    memory, and would shrink the steps of the readouts.
+    min(|δ|, 1) / κ. Each group has its own bound: the cell's trace grows with its memory, and
+    would shrink the steps of the readouts.
     """
 
     learning_rate: float = 1.0
-    """α₀."""
+    """α₀, the largest step size."""
     kappa_actor: float = 3.0
     """κ of the actor; the larger, the smaller the steps."""
     kappa_critic: float = 2.0
@@ -40,56 +39,51 @@ class ObGD(Optimizer):
         )
 
     def init(self, params: ParameterGroups) -> PyTree:
-        """It remembers nothing."""
         return None
 
-    def __call__(
-        self, state: PyTree, params: ParameterGroups, credit: TDUpdate
+    def update(
+        self, td_update: TDUpdate, state: PyTree, params: ParameterGroups
     ) -> tuple[ParameterGroups, PyTree]:
-        """α (δ e + bonus), with an α for each group."""
         kappas = ParameterGroups(self.kappa_actor, self.kappa_critic, self.kappa_recurrent)
 
-        def change(kappa: Scalar | float, trace: PyTree, ascent: PyTree) -> PyTree:
-            reach = jnp.maximum(jnp.abs(credit.delta), 1) * total(jax.tree.map(jnp.abs, trace))
+        def step(kappa: Scalar | float, trace: PyTree, ascent: PyTree) -> PyTree:
+            reach = jnp.maximum(jnp.abs(td_update.delta), 1) * total(jax.tree.map(jnp.abs, trace))
             alpha = self.learning_rate / jnp.maximum(1, self.learning_rate * kappa * reach)
             return jax.tree.map(lambda up: alpha * up, ascent)
 
-        changes = by_group(change, kappas, credit.traces, credit.ascent())
-        return eqx.apply_updates(params, changes), state
+        return by_group(step, kappas, td_update.traces, td_update.ascent()), state
 
 
 class AdaptiveObGD(ObGD):
-    """ObGD of traces in units of their own step's root mean square (Elsayed et al. 2024):
+    """ObGD of traces in units of the root mean square of δ e (Elsayed et al. 2024):
 
-        v ← β₂ v + (1 − β₂) (δ e)²,    e and bonus divided by √(v̂ + ε) in step and bound
+        v ← β₂ v + (1 − β₂) (δ e)²,    e and η_H ∇H divided by √(v̂ + ε) in step and bound
 
-    v̂ is v without its bias towards its start at 0.
+    v̂ is the bias-corrected v.
     """
 
     b2: float = 0.999
-    """β₂."""
+    """β₂, the decay of v."""
     epsilon: float = 1e-8
-    """ε."""
+    """ε, added to v̂."""
 
     def __check_init__(self) -> None:
         validation.in_unit_interval(b2=self.b2)
         validation.positive(epsilon=self.epsilon)
 
     def init(self, params: ParameterGroups) -> Average:
-        """v of nothing yet."""
         return Average.empty(parameters(params))
 
-    def __call__(
-        self, state: Average, params: ParameterGroups, credit: TDUpdate
+    def update(
+        self, td_update: TDUpdate, state: Average, params: ParameterGroups
     ) -> tuple[ParameterGroups, Average]:
-        """ObGD's step after rescaling."""
-        squares = jax.tree.map(lambda e: (credit.delta * e) ** 2, credit.traces)
-        state = state.including(squares, self.b2)
+        squares = jax.tree.map(lambda e: (td_update.delta * e) ** 2, td_update.traces)
+        state = state.add(squares, self.b2)
         units = jax.tree.map(lambda v: jnp.sqrt(v + self.epsilon), state.mean)
         rescaled = dataclasses.replace(
-            credit,
-            traces=jax.tree.map(jnp.divide, credit.traces, units),
-            bonus=jax.tree.map(jnp.divide, credit.bonus, units),
+            td_update,
+            traces=jax.tree.map(jnp.divide, td_update.traces, units),
+            entropy_bonus=jax.tree.map(jnp.divide, td_update.entropy_bonus, units),
         )
-        params, _ = super().__call__(None, params, rescaled)
-        return params, state
+        updates, _ = super().update(rescaled, None, params)
+        return updates, state

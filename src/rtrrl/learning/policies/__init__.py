@@ -13,12 +13,12 @@ from rtrrl.learning.policies.gaussian import (
     Gaussian,
     GlobalSpread,
     PlainScore,
-    Score,
+    ScoreEstimator,
     Spread,
     StateSpread,
     VarianceScaledScore,
 )
-from rtrrl.learning.policies.noise import NOISES, AutoregressiveNoise, Noise, WhiteNoise
+from rtrrl.learning.policies.noise import NOISES, AutoregressiveNoise, NoiseProcess, WhiteNoise
 from rtrrl.utils.registry import Registry
 
 
@@ -71,10 +71,10 @@ __all__ = [
     "Factored",
     "Gaussian",
     "GlobalSpread",
-    "Noise",
+    "NoiseProcess",
     "PlainScore",
     "Policy",
-    "Score",
+    "ScoreEstimator",
     "Spread",
     "StateSpread",
     "VarianceScaledScore",

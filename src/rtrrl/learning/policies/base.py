@@ -1,4 +1,4 @@
-"""What a distribution over actions is."""
+"""The protocol of policies: families of distributions over actions."""
 
 import abc
 
@@ -12,8 +12,8 @@ from rtrrl.types import Key, Scalar
 
 Outputs = Float[Array, "outputs"]
 Action = Shaped[Array, "..."]
-Carried = Float[Array, "noise"]
-"""What of a draw the next one goes on from."""
+Noise = Float[Array, "noise"]
+"""The standardised noise of an action, on which the next action may depend."""
 
 
 class Policy(eqx.Module):
@@ -22,16 +22,16 @@ class Policy(eqx.Module):
     @property
     @abc.abstractmethod
     def action_space(self) -> Space:
-        """The space that the policy is made for."""
+        """The action space of the policy."""
 
     @property
     @abc.abstractmethod
     def output_size(self) -> int:
-        """How many numbers parametrise the distribution."""
+        """The number of parameters of the distribution, the length of y."""
 
     @property
     def num_constants(self) -> int:
-        """How many of the outputs, the last ones, are to depend on no feature."""
+        """The number of outputs, the last ones, that depend on no feature."""
         return 0
 
     @property
@@ -41,7 +41,7 @@ class Policy(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, key: Key, y: Outputs) -> Action:
-        """a ~ π(· | y). The draw carries no gradient."""
+        """a ~ π(· | y); no gradient flows through the sample."""
 
     @abc.abstractmethod
     def mode(self, y: Outputs) -> Action:
@@ -57,19 +57,19 @@ class Policy(eqx.Module):
 
     @abc.abstractmethod
     def encode(self, action: Action) -> Float[Array, "action_size"]:
-        """The action as the network reads it at the next step."""
+        """The action as an input of the cell at the next step."""
 
     @abc.abstractmethod
     def admissible(self, action: Action) -> Action:
-        """The action as the environment receives it."""
+        """The action as it is passed to the environment."""
 
     @property
     @abc.abstractmethod
     def no_action(self) -> Action:
-        """A placeholder of the action's type, for before the first one."""
+        """A placeholder of the shape and type of an action, before the first one."""
 
-    def exploring(self) -> "Policy":
-        """This family, made to find things out in one long life: itself, where draws differ."""
+    def with_exploration(self) -> "Policy":
+        """This policy with settings that keep it exploring; unchanged where there are none."""
         return self
 
     def score(self, y: Outputs, action: Action) -> Outputs:
@@ -77,23 +77,20 @@ class Policy(eqx.Module):
         return jax.grad(self.log_probability)(y, jax.lax.stop_gradient(action))
 
     @property
-    def no_noise(self) -> Carried:
-        """What a first draw goes on from: nothing, unless draws depend on the ones before."""
+    def no_noise(self) -> Noise:
+        """The noise before an episode's first action; empty where actions are independent."""
         return jnp.zeros(0)
 
-    def noise(self, y: Outputs, action: Action) -> Carried:
-        """What of this draw the next one goes on from."""
-        del y, action
+    def noise(self, y: Outputs, action: Action) -> Noise:
+        """The noise of an action, on which the next one depends."""
         return self.no_noise
 
-    def sample_after(self, key: Key, y: Outputs, noise: Carried) -> Action:
-        """a ~ π(· | y, noise)."""
-        del noise
+    def sample_after(self, key: Key, y: Outputs, noise: Noise) -> Action:
+        """a ~ π(· | y, noise), `noise` that of the previous action."""
         return self.sample(key, y)
 
-    def score_after(self, y: Outputs, action: Action, noise: Carried) -> Outputs:
-        """∇_y log π(a | y, noise)."""
-        del noise
+    def score_after(self, y: Outputs, action: Action, noise: Noise) -> Outputs:
+        """∇_y log π(a | y, noise), `noise` that of the previous action."""
         return self.score(y, action)
 
     def entropy_gradient(self, y: Outputs) -> Outputs:

@@ -14,23 +14,25 @@ from rtrrl.types import Key, Scalar
 from rtrrl.utils import validation
 
 EXPLORATION = 0.001
-"""ε of a policy that is to explore for life: a chance of mistakes that hardly costs a score."""
+"""ε of `with_exploration`: random actions that are too rare to lower the score much."""
 
 
 class Categorical(Policy):
-    """π(a | y) = (1 − ε) softmax(y)ₐ + ε/n: of n actions, a share ε is drawn blindly.
+    """π(a | y) = (1 − ε) softmax(y)ₐ + ε/n: one of n actions, uniformly random with probability ε.
 
-    **Raises** `ValueError` where `exploration`, ε, does not lie in [0, 1).
+    **Raises** `ValueError` where ε does not lie in [0, 1), or is not one number for all seeds.
     """
 
     num_actions: int = eqx.field(static=True)
+    """n, the number of actions."""
     exploration: float = eqx.field(static=True, default=0.0)
+    """ε, the probability of a uniformly random action."""
 
     def __check_init__(self) -> None:
-        _check_share(self.exploration)
+        _check_exploration(self.exploration)
 
-    def exploring(self) -> "Categorical":
-        """With a few blind actions: who is certain never finds out that he is wrong."""
+    def with_exploration(self) -> "Categorical":
+        """With a few random actions, without which a deterministic policy never corrects itself."""
         return dataclasses.replace(self, exploration=EXPLORATION)
 
     @property
@@ -39,12 +41,10 @@ class Categorical(Policy):
 
     @property
     def output_size(self) -> int:
-        """One logit per action."""
         return self.num_actions
 
     @property
     def action_size(self) -> int:
-        """One-hot."""
         return self.num_actions
 
     def log_probabilities(self, y: Outputs) -> Float[Array, "actions"]:
@@ -56,17 +56,14 @@ class Categorical(Policy):
         )
 
     def sample(self, key: Key, y: Outputs) -> Int[Array, ""]:
-        """By the Gumbel trick."""
         return jax.random.categorical(
             key, y if self.exploration == 0 else self.log_probabilities(y)
         )
 
     def mode(self, y: Outputs) -> Int[Array, ""]:
-        """The largest logit."""
         return jnp.argmax(y)
 
     def log_probability(self, y: Outputs, action: Int[Array, ""]) -> Scalar:
-        """log π(a)."""
         return self.log_probabilities(y) @ self.encode(action).astype(y.dtype)
 
     def entropy(self, y: Outputs) -> Scalar:
@@ -77,8 +74,8 @@ class Categorical(Policy):
     def score(self, y: Outputs, action: Int[Array, ""]) -> Outputs:
         """onehot(a) − π: zero on average, and with ε = 0 the derivative of log π.
 
-        With blind actions that derivative vanishes just where it is needed, for actions that
-        softmax(y) has all but given up. This does not: it is the score that π has as a softmax of
+        For ε > 0 the derivative of log π vanishes for actions of small softmax(y), which then could
+        not become more probable again. This does not vanish: it is the score of π as a softmax of
         its own log probabilities.
         """
         return self.encode(action).astype(y.dtype) - jnp.exp(self.log_probabilities(y))
@@ -93,26 +90,28 @@ class Categorical(Policy):
         return jax.nn.one_hot(action, self.num_actions)
 
     def admissible(self, action: Int[Array, ""]) -> Int[Array, ""]:
-        """The action itself."""
         return action
 
     @property
     def no_action(self) -> Int[Array, ""]:
-        """Zero."""
         return jnp.argmax(jnp.zeros(self.num_actions))  # 0, of the type that `sample` has
 
 
 class Factored(Policy):
-    """π(a | y) = Πᵢ πᵢ(aᵢ | yᵢ): several discrete choices at once, independent given y."""
+    """π(a | y) = Πᵢ πᵢ(aᵢ | yᵢ): several discrete choices at once, independent given y.
+
+    **Raises** `ValueError` where ε does not lie in [0, 1), or is not one number for all seeds.
+    """
 
     sizes: tuple[int, ...] = eqx.field(static=True)
+    """The number of options of each choice."""
     exploration: float = eqx.field(static=True, default=0.0)
+    """ε, the probability of a uniformly random option, in each choice."""
 
     def __check_init__(self) -> None:
-        _check_share(self.exploration)
+        _check_exploration(self.exploration)
 
-    def exploring(self) -> "Factored":
-        """With a few blind choices."""
+    def with_exploration(self) -> "Factored":
         return dataclasses.replace(self, exploration=EXPLORATION)
 
     @property
@@ -121,12 +120,10 @@ class Factored(Policy):
 
     @property
     def output_size(self) -> int:
-        """One logit per choice and option."""
         return sum(self.sizes)
 
     @property
     def action_size(self) -> int:
-        """One-hots side by side."""
         return sum(self.sizes)
 
     def _parts(self, y: Outputs) -> list[tuple[Categorical, Float[Array, "_"]]]:
@@ -135,13 +132,11 @@ class Factored(Policy):
         return list(zip(kinds, logits, strict=True))
 
     def sample(self, key: Key, y: Outputs) -> Int[Array, "choices"]:
-        """Each choice with a key of its own."""
         keys = jax.random.split(key, len(self.sizes))
         drawn = [pi.sample(k, part) for k, (pi, part) in zip(keys, self._parts(y), strict=True)]
         return jnp.stack(drawn)
 
     def mode(self, y: Outputs) -> Int[Array, "choices"]:
-        """The largest logit of each choice."""
         return jnp.stack([pi.mode(part) for pi, part in self._parts(y)])
 
     def log_probability(self, y: Outputs, action: Int[Array, "choices"]) -> Scalar:
@@ -150,7 +145,6 @@ class Factored(Policy):
         return sum((pi.log_probability(part, a) for (pi, part), a in chosen), jnp.zeros(()))
 
     def score(self, y: Outputs, action: Int[Array, "choices"]) -> Outputs:
-        """Each choice's own."""
         chosen = zip(self._parts(y), action, strict=True)
         return jnp.concatenate([pi.score(part, a) for (pi, part), a in chosen])
 
@@ -159,20 +153,18 @@ class Factored(Policy):
         return sum((pi.entropy(part) for pi, part in self._parts(y)), jnp.zeros(()))
 
     def encode(self, action: Int[Array, "choices"]) -> Float[Array, "action_size"]:
-        """One-hots side by side."""
+        """One-hots, concatenated."""
         chosen = zip(self.sizes, action, strict=True)
         return jnp.concatenate([Categorical(n).encode(a) for n, a in chosen])
 
     def admissible(self, action: Int[Array, "choices"]) -> Int[Array, "choices"]:
-        """The choices themselves."""
         return action
 
     @property
     def no_action(self) -> Int[Array, "choices"]:
-        """Zeros."""
         return jnp.stack([Categorical(n).no_action for n in self.sizes])
 
 
-def _check_share(exploration: float) -> None:
+def _check_exploration(exploration: float) -> None:
     validation.require_static(exploration=exploration)
     validation.below_one(exploration=exploration)

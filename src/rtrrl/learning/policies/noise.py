@@ -1,4 +1,4 @@
-"""How the noise of a Gaussian policy goes on from one step to the next."""
+"""Noise processes of a Gaussian policy."""
 
 import abc
 
@@ -8,49 +8,47 @@ from rtrrl.utils import validation
 from rtrrl.utils.registry import Registry
 
 
-class Noise(eqx.Module):
-    """ξ' = ρ ξ + √(1 − ρ²) ε: the noise of an action, in units of σ."""
+class NoiseProcess(eqx.Module):
+    """ξ' = ρ ξ + √(1 − ρ²) ε with ε ~ N(0, 1): the noise of an action, in units of σ."""
 
     @property
     @abc.abstractmethod
     def correlation(self) -> float:
-        """ρ, between the noise of neighbouring steps."""
+        """ρ, the correlation of the noise of neighbouring steps."""
 
 
-class WhiteNoise(Noise):
-    """Every step draws anew: ρ = 0."""
+class WhiteNoise(NoiseProcess):
+    """Independent noise at every step: ρ = 0."""
 
     @property
     def correlation(self) -> float:
-        """None."""
         return 0.0
 
 
-class AutoregressiveNoise(Noise):
-    """Noise that lasts (Korenkevych et al. 2019): a body that is pushed to and fro stays put.
+class AutoregressiveNoise(NoiseProcess):
+    """Noise that is correlated in time (Korenkevych et al. 2019).
 
-    White noise averages out before a mass has moved; lasting noise explores where it can go. An
-    action is drawn *given* the noise of the one before, and its score is that of this draw. The
-    noise before, ξ = (a − μ)/σ, counts as given, although μ and σ are learnt: the sum of the scores
-    is a semi-gradient of the episode's log-probability, up to 1/(1 − ρ) times as large. An episode
-    starts without noise, so that its first draws are the quieter ones.
+    White noise averages out before a mass has moved; correlated noise moves it further. An action
+    is drawn from the distribution *given* the noise of the previous one, and its score is that of
+    this distribution. The previous noise, ξ = (a − μ)/σ, counts as given, although μ and σ are
+    learned: the sum of the scores is a semi-gradient of the episode's log-probability, up to
+    1/(1 − ρ) times as large. An episode starts from ξ = 0, so that its first actions have less
+    noise.
 
     **Raises** `ValueError` where `rho` does not lie in [0, 1).
     """
 
     rho: float = 0.9
-    """ρ."""
+    """ρ, the correlation of the noise of neighbouring steps."""
 
     def __check_init__(self) -> None:
         validation.below_one(rho=self.rho)
 
     @property
     def correlation(self) -> float:
-        """ρ."""
         return self.rho
 
 
-NOISES: Registry[Noise] = Registry(
+NOISES: Registry[NoiseProcess] = Registry(
     "noise", {"white": WhiteNoise, "autoregressive": AutoregressiveNoise}
 )
-"""By the names that the command line knows."""
