@@ -81,7 +81,7 @@ def test_what_is_written_down_is_so_and_a_loop_can_carry_the_state(id, backend):
     assert types(timestep.observation) == observed
     assert types(timestep.reward) == types(timestep.discount) == ((), jnp.float32, False)
     assert types(timestep.last) == ((), jnp.bool, False)
-    assert adapter.world_of_brax(id, backend).action_size == env.action_space.size
+    assert adapter.brax_environment(id, backend).action_size == env.action_space.size
 
 
 @needs_brax
@@ -89,7 +89,7 @@ def test_what_is_written_down_is_so_and_a_loop_can_carry_the_state(id, backend):
 def test_positions_do_not_see_velocities_nor_velocities_a_world_at_rest(id):
     from brax import base, kinematics
 
-    world, layout = adapter.world_of_brax(id, "spring"), LAYOUTS[id]
+    world, layout = adapter.brax_environment(id, "spring"), LAYOUTS[id]
     torque = [jnp.zeros(world.action_size)] if id == "humanoid" else []
 
     def observe(q, qd):
@@ -191,24 +191,24 @@ def test_what_is_not_finite_is_passed_on(action, finite):
 def test_types_are_the_same_under_x64():
     """A world built there too, and stepped with an action of float64."""
     narrow = types(traced(PENDULUM))
-    adapter.world_of_brax.cache_clear()
+    adapter.brax_environment.cache_clear()
     with jax.enable_x64(True):
-        constants = jax.tree.leaves(adapter.world_of_brax(PENDULUM.id, PENDULUM.backend).sys)
+        constants = jax.tree.leaves(adapter.brax_environment(PENDULUM.id, PENDULUM.backend).sys)
         assert all(leaf.itemsize <= 4 for leaf in constants if isinstance(leaf, jax.Array))
         assert types(traced(PENDULUM)) == narrow
         state, _ = jax.eval_shape(PENDULUM.reset, jax.random.key(0))
         action = jax.ShapeDtypeStruct((1,), jnp.float64)
         wide = jax.eval_shape(PENDULUM.step, jax.random.key(0), state, action)
     assert types(wide) == narrow[2:]
-    adapter.world_of_brax.cache_clear()
+    adapter.brax_environment.cache_clear()
 
 
 @needs_brax
 def test_a_world_first_built_inside_a_trace_leaks_nothing():
-    adapter.world_of_brax.cache_clear()
+    adapter.brax_environment.cache_clear()
     for _ in range(2):  # what leaked from the first trace would fail in the second
         traced(PENDULUM)
-    for constant in jax.tree.leaves(adapter.world_of_brax(PENDULUM.id, PENDULUM.backend).sys):
+    for constant in jax.tree.leaves(adapter.brax_environment(PENDULUM.id, PENDULUM.backend).sys):
         np.asarray(constant)  # no tracer is an array
 
 
@@ -222,7 +222,7 @@ def test_everything_is_static():
 
 def test_worlds_are_listed_without_brax(monkeypatch):
     monkeypatch.setitem(sys.modules, "brax", None)
-    adapter.world_of_brax.cache_clear()
+    adapter.brax_environment.cache_clear()
     for row in TASKS:
         assert row.build().observation_space
     with pytest.raises(RtrrlError, match=r"brax is not installed.*pip install 'rtrrl\[brax\]'$"):

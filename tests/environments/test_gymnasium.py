@@ -1,5 +1,6 @@
-"""The Gymnasium adapter: spaces of every kind, masks, ends, errors; NeuroGym's trials."""
+"""The Gymnasium adapter: spaces, masks, ends, functions as sources, errors; NeuroGym."""
 
+import functools
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from gymnasium import spaces
 
 from rtrrl.environments import Box, Discrete, Gymnasium, MultiDiscrete, make
 from rtrrl.environments.gymnasium.actions import flat_actions
+from rtrrl.environments.gymnasium.adapter import _describe
 from rtrrl.environments.host import episode_seed
 from rtrrl.errors import RtrrlError, UnknownNameError, UnsupportedSpaceError
 
@@ -23,12 +25,12 @@ EVERYTHING = spaces.Dict(
 
 
 class Mirror(gymnasium.Env):
-    """Shows a sample of its observation space; tells in `taken` what it was given."""
+    """Observes a sample of its observation space; `taken` records the actions."""
 
     taken: list = []  # noqa: RUF012
 
-    def __init__(self, seen, done, ends=("terminated", 3)):
-        self.observation_space, self.action_space = seen, done
+    def __init__(self, observed, actions, ends=("terminated", 3)):
+        self.observation_space, self.action_space = observed, actions
         self.kind, self.length = ends
 
     def reset(self, *, seed=None, options=None):
@@ -50,12 +52,12 @@ class Mirror(gymnasium.Env):
 
 @pytest.fixture
 def mirror():
-    """Registers a mirror and gives its adapter."""
+    """A function that registers a mirror and returns its adapter."""
     made = []
 
-    def build(seen=BOX, done=spaces.Discrete(2), ends=("terminated", 3)):  # noqa: B008
+    def build(observed=BOX, actions=spaces.Discrete(2), ends=("terminated", 3)):  # noqa: B008
         name = f"Mirror{len(made)}-v0"
-        gymnasium.register(name, lambda: Mirror(seen, done, ends), disable_env_checker=True)
+        gymnasium.register(name, lambda: Mirror(observed, actions, ends), disable_env_checker=True)
         made.append(name)
         Mirror.taken = []
         return Gymnasium(name)
@@ -63,26 +65,24 @@ def mirror():
     yield build
     for name in made:
         del gymnasium.registry[name]
-    from rtrrl.environments import gymnasium as adapter
-
-    adapter._spaces.cache_clear()
+    _describe.cache_clear()
 
 
-def lived(world, actions, seeds=(1, 2)):
+def run(environment, actions, seeds=(1, 2)):
     """Steps of `len(seeds)` copies, each with the same actions."""
-    live = world.open(len(seeds))
-    first = live.reset(list(seeds), np.ones(len(seeds), bool))
-    steps = [live.step(np.stack([action] * len(seeds))) for action in actions]
-    live.close()
+    envs = environment.make_vector(len(seeds))
+    first = envs.reset(list(seeds), np.ones(len(seeds), bool))
+    steps = [envs.step(np.stack([action] * len(seeds))) for action in actions]
+    envs.close()
     return first, steps
 
 
 def test_an_observation_of_every_kind_becomes_one_vector(mirror):
-    world = mirror(seen=EVERYTHING)
-    assert world.observation_space.shape == (4 + 3 + 2 + (5 + 2),)
-    first, steps = lived(world, [np.int32(0)])
-    for seen in (first, steps[0].observation):
-        assert (seen.shape, seen.dtype) == ((2, 16), np.float32)
+    environment = mirror(observed=EVERYTHING)
+    assert environment.observation_space.shape == (4 + 3 + 2 + (5 + 2),)
+    first, steps = run(environment, [np.int32(0)])
+    for observation in (first, steps[0].observation):
+        assert (observation.shape, observation.dtype) == ((2, 16), np.float32)
     for row in first:
         assert (np.abs(row[:4]) <= 1).all()
         assert set(row[4:]) <= {0, 1}
@@ -116,10 +116,10 @@ def test_an_observation_of_every_kind_becomes_one_vector(mirror):
         ),
     ],
 )
-def test_an_action_reaches_the_world_in_its_own_form(mirror, space, ours, action, taken):
-    world = mirror(done=space)
-    assert world.action_space == ours
-    lived(world, [np.array(action)], seeds=(1,))
+def test_actions_are_converted_to_the_form_of_the_environment(mirror, space, ours, action, taken):
+    environment = mirror(actions=space)
+    assert environment.action_space == ours
+    run(environment, [np.array(action)], seeds=(1,))
     (given,) = Mirror.taken
     for got, expected in zip(_leaves(given), _leaves(taken), strict=True):
         np.testing.assert_array_equal(got, expected)
@@ -132,48 +132,53 @@ def _leaves(action):
 
 
 @pytest.mark.parametrize("kind", ["terminated", "truncated"])
-def test_ends_are_told_apart_and_nothing_is_reset_by_itself(mirror, kind):
-    _, steps = lived(mirror(ends=(kind, 3)), [np.int32(0)] * 3)
-    assert [answer.last.tolist() for answer in steps] == [[False] * 2, [False] * 2, [True] * 2]
+def test_termination_and_truncation_are_distinguished_and_nothing_is_reset_automatically(
+    mirror, kind
+):
+    _, steps = run(mirror(ends=(kind, 3)), [np.int32(0)] * 3)
+    assert [timestep.last.tolist() for timestep in steps] == [[False] * 2, [False] * 2, [True] * 2]
     assert steps[-1].discount.tolist() == [1.0 * (kind == "truncated")] * 2
-    assert all(answer.reward.tolist() == [1.5, 1.5] for answer in steps)
-    assert all(answer.reward.dtype == answer.discount.dtype == np.float32 for answer in steps)
+    assert all(timestep.reward.tolist() == [1.5, 1.5] for timestep in steps)
+    assert all(timestep.reward.dtype == timestep.discount.dtype == np.float32 for timestep in steps)
 
 
-def test_one_world_is_reset_and_the_others_go_on(mirror):
-    world = mirror(ends=("truncated", 2))
-    live = world.open(2)
-    live.reset([1, 2], np.array([True, True]))
-    live.step(np.zeros(2, np.int32))
-    assert live.step(np.zeros(2, np.int32)).last.all()
-    live.reset([3, 0], np.array([True, False]))
-    live.reset([0, 4], np.array([False, True]))
-    live.step(np.zeros(2, np.int32))
-    again = live.reset([9, 0], np.array([True, False]))
-    answer = live.step(np.zeros(2, np.int32))
-    assert answer.last.tolist() == [False, True]
-    np.testing.assert_array_equal(again[0], lived(world, [], seeds=(9,))[0][0])
-    live.close()
+def test_one_copy_is_reset_and_the_others_continue(mirror):
+    environment = mirror(ends=("truncated", 2))
+    envs = environment.make_vector(2)
+    envs.reset([1, 2], np.array([True, True]))
+    envs.step(np.zeros(2, np.int32))
+    assert envs.step(np.zeros(2, np.int32)).last.all()
+    envs.reset([3, 0], np.array([True, False]))
+    envs.reset([0, 4], np.array([False, True]))
+    envs.step(np.zeros(2, np.int32))
+    again = envs.reset([9, 0], np.array([True, False]))
+    timestep = envs.step(np.zeros(2, np.int32))
+    assert timestep.last.tolist() == [False, True]
+    np.testing.assert_array_equal(again[0], run(environment, [], seeds=(9,))[0][0])
+    envs.close()
 
 
 PROCESSES = """
+import gymnasium
 import numpy as np
-from rtrrl.environments import make
+from rtrrl.environments import Gymnasium, make
 
 if __name__ == "__main__":
-    answers = []
-    for processes in (False, True):
-        live = make("gymnasium/CartPole-v1-pos").open(2, processes)
-        first = live.reset([3, 4], np.array([True, True]))
-        answers.append((first, *live.step(np.array([0, 1]))))
-        live.close()
-    for one, other in zip(*answers, strict=True):
-        np.testing.assert_array_equal(one, other)
+    sources = [make("gymnasium/CartPole-v1-pos"), Gymnasium(lambda: gymnasium.make("CartPole-v1"))]
+    for environment in sources:
+        timesteps = []
+        for processes in (False, True):
+            envs = environment.make_vector(2, processes)
+            first = envs.reset([3, 4], np.array([True, True]))
+            timesteps.append((first, *envs.step(np.array([0, 1]))))
+            envs.close()
+        for one, other in zip(*timesteps, strict=True):
+            np.testing.assert_array_equal(one, other)
 """
 
 
-def test_processes_answer_as_one_process_does(tmp_path):
-    # in a program of its own: functions that check their arguments cannot be sent to a process
+def test_processes_give_the_same_results_as_one_process(tmp_path):
+    # in a separate program: functions with runtime type checks cannot be sent to a process
     (tmp_path / "program.py").write_text(PROCESSES)
     subprocess.run([sys.executable, tmp_path / "program.py"], check=True, timeout=120)
 
@@ -188,15 +193,15 @@ def test_processes_answer_as_one_process_does(tmp_path):
         ("gymnasium/CartPole-v1@3,0:2", (3, 0, 1)),
     ],
 )
-def test_a_mask_shows_the_entries_that_its_name_says(name, keep):
-    world, whole = make(name), make("gymnasium/CartPole-v1")
-    assert world.name == name
-    first, steps = lived(world, [np.int32(0), np.int32(1)])
-    first_whole, steps_whole = lived(whole, [np.int32(0), np.int32(1)])
+def test_a_mask_keeps_the_entries_in_its_name(name, keep):
+    environment, full = make(name), make("gymnasium/CartPole-v1")
+    assert environment.name == name
+    first, steps = run(environment, [np.int32(0), np.int32(1)])
+    first_full, steps_full = run(full, [np.int32(0), np.int32(1)])
     kept = range(4) if keep is None else keep
-    np.testing.assert_array_equal(first, first_whole[:, kept])
-    np.testing.assert_array_equal(steps[1].observation, steps_whole[1].observation[:, kept])
-    assert world.observation_space.low == tuple(whole.observation_space.low[i] for i in kept)
+    np.testing.assert_array_equal(first, first_full[:, kept])
+    np.testing.assert_array_equal(steps[1].observation, steps_full[1].observation[:, kept])
+    assert environment.observation_space.low == tuple(full.observation_space.low[i] for i in kept)
 
 
 MUJOCO = {
@@ -209,8 +214,8 @@ MUJOCO = {
 
 
 @pytest.mark.parametrize("id", MUJOCO)
-def test_positions_stay_where_velocities_are_pushed(id):
-    """A position does not change with q̇ alone, each velocity does; both are counted."""
+def test_positions_do_not_depend_on_velocities_and_velocities_do(id):
+    """A change of q̇ alone changes every velocity and no position."""
     pytest.importorskip("mujoco")
     position, velocity = (make(f"gymnasium/{id}{part}") for part in ("-pos", "-vel"))
     assert (position.observation_space.size, velocity.observation_space.size) == MUJOCO[id]
@@ -226,7 +231,7 @@ def test_positions_stay_where_velocities_are_pushed(id):
 
 
 @pytest.mark.parametrize(
-    ("name", "error", "message"),
+    ("name", "kind", "message"),
     [
         ("gymnasium/CartPol-v1", UnknownNameError, "did you mean CartPole-v1"),
         ("gymnasium/CartPole-v9", RtrrlError, "CartPole"),
@@ -236,40 +241,118 @@ def test_positions_stay_where_velocities_are_pushed(id):
         ("gymnasium/Blackjack-v1-pos", RtrrlError, "not known: keep them by index"),
     ],
 )
-def test_a_name_that_cannot_be_made_is_one_clear_line(name, error, message):
-    with pytest.raises(error, match=message) as said:
+def test_a_name_that_cannot_be_made_gives_one_line(name, kind, message):
+    with pytest.raises(kind, match=message) as error:
         make(name)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    "unsupported",
     [
-        {"seen": spaces.Graph(BOX, None)},
-        {"seen": spaces.Sequence(spaces.Discrete(2))},
-        {"done": spaces.Dict(a=spaces.Discrete(2), b=spaces.Box(0, 1, (1,)))},
-        {"done": spaces.Text(4)},
+        {"observed": spaces.Graph(BOX, None)},
+        {"observed": spaces.Sequence(spaces.Discrete(2))},
+        {"actions": spaces.Dict(a=spaces.Discrete(2), b=spaces.Box(0, 1, (1,)))},
+        {"actions": spaces.Text(4)},
     ],
 )
-def test_a_space_that_is_no_vector_is_refused_by_name(mirror, spoilt):
-    with pytest.raises(UnsupportedSpaceError, match=r"Mirror0-v0.*expected Box") as said:
-        mirror(**spoilt)
-    assert "\n" not in str(said.value)
+def test_an_unsupported_space_is_refused_by_name(mirror, unsupported):
+    with pytest.raises(UnsupportedSpaceError, match=r"Mirror0-v0.*expected Box") as error:
+        mirror(**unsupported)
+    assert "\n" not in str(error.value)
 
 
-def test_a_world_that_raises_is_named_with_its_own_words(mirror):
-    world = mirror(ends=("raises", 2))
-    with pytest.raises(RtrrlError, match="'Mirror0-v0' raised OSError: the arm is stuck") as said:
-        lived(world, [np.int32(0)] * 2)
-    assert "\n" not in str(said.value)
+def test_an_environment_that_raises_is_named_with_its_message(mirror):
+    environment = mirror(ends=("raises", 2))
+    with pytest.raises(RtrrlError, match="'Mirror0-v0' raised OSError: the arm is stuck") as error:
+        run(environment, [np.int32(0)] * 2)
+    assert "\n" not in str(error.value)
 
 
-def test_flat_actions_cover_the_whole_space():
+class Corridor(gymnasium.Env):
+    """Three steps; renders an image whose brightness is the time."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    observation_space = spaces.Box(0, 3, (1,))
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = self.np_random.random()
+        return np.array([self.time], np.float32), {}
+
+    def step(self, action):
+        self.time += 1
+        return np.array([self.time], np.float32), 0.0, self.time >= 3, False, {}
+
+    def render(self):
+        return np.full((4, 5, 3), int(self.time), np.uint8) if self.render_mode else None
+
+
+def test_a_function_or_class_that_makes_an_environment_is_a_source():
+    environment = Gymnasium(Corridor)
+    assert (environment.name, str(environment.observation_space)) == ("Corridor", "Box(1)")
+    assert environment.action_space == Discrete(2)
+    (one, other), steps = run(environment, [np.int32(0)] * 3, seeds=(1, 2))
+    assert one != other
+    assert steps[-1].last.all()
+    np.testing.assert_array_equal(run(environment, [], seeds=(2, 1))[0], [other, one])
+    cart = Gymnasium(lambda: gymnasium.make("CartPole-v1"), keep=(0, 2))
+    assert cart.name == "CartPole-v1"
+    assert cart.observation_space == make("gymnasium/CartPole-v1-pos").observation_space
+    assert Gymnasium(Corridor, title="mine").name == "mine"
+    assert Gymnasium(lambda: gymnasium.wrappers.ClipReward(Corridor(), 0, 1)).name == "Corridor"
+
+
+@pytest.mark.parametrize(
+    ("source", "brightness"),
+    [
+        (Corridor, 1),
+        (functools.partial(Corridor), 1),
+        (lambda: Corridor(render_mode="rgb_array"), 1),
+        (lambda **options: Corridor(**options), 1),
+        (lambda: Corridor(), None),
+    ],
+)
+def test_a_function_is_asked_for_images_if_it_takes_a_render_mode(source, brightness):
+    envs = Gymnasium(source).make_vector(1, render=True)
+    envs.reset([0], np.array([True]))
+    envs.step(np.array([0]))
+    if brightness is None:
+        with pytest.raises(RtrrlError, match="'Corridor' renders no pixels"):
+            envs.render()
+    else:
+        np.testing.assert_array_equal(envs.render(), np.full((4, 5, 3), brightness))
+    envs.close()
+
+
+def test_what_a_function_raises_or_returns_instead_is_one_line():
+    def broken():
+        raise OSError("no robot\nat this port")
+
+    for source, message in (
+        (broken, "'broken' raised OSError: no robot$"),
+        (lambda: make("TMaze-3"), r"returns Named\(.*: expected a function that makes a gymnasium"),
+        (lambda: None, "returns None: expected a function that makes a gymnasium.Env"),
+        (lambda size: size, "raised TypeError: .*missing 1 required positional argument"),
+        (lambda: gymnasium.make("CartPol-v1"), "raised NameNotFound: .*CartPole"),
+    ):
+        with pytest.raises(RtrrlError, match=message) as error:
+            Gymnasium(source)
+        assert "\n" not in str(error.value)
+
+
+def test_flat_actions_cover_the_space():
     space = spaces.Dict(a=spaces.Discrete(3), b=spaces.MultiDiscrete([2, 2]))
-    flat, back = flat_actions(space, "X")
-    reached = {str(back(np.array([i, j, k]))) for i in range(3) for j in range(2) for k in range(2)}
+    flat, to_action = flat_actions(space, "X")
+    reached = {
+        str(to_action(np.array([i, j, k]))) for i in range(3) for j in range(2) for k in range(2)
+    }
     assert len(reached) == 12
-    assert all(space.contains(back(flat.sample())) for _ in range(20))
+    assert all(space.contains(to_action(flat.sample())) for _ in range(20))
 
 
 def test_seeds_of_episodes_differ():
@@ -280,23 +363,27 @@ def test_seeds_of_episodes_differ():
 
 def test_a_trial_of_neurogym_is_an_episode():
     pytest.importorskip("neurogym")
-    world = make("neurogym/PerceptualDecisionMaking-v0")
-    live = world.open(1)
-    everyone = np.array([True])
+    environment = make("neurogym/PerceptualDecisionMaking-v0")
+    envs = environment.make_vector(1)
+    mask = np.array([True])
 
     def trial(seed):
-        """All that is seen; fixates for 2.1 s in steps of 0.1 s, then says left."""
-        seen = [live.reset([seed], everyone)]
+        """The observations, reward and discount of fixating for 21 steps of 0.1 s, then left."""
+        observations = [envs.reset([seed], mask)]
         for time in range(1, 101):
-            answer = live.step(np.array([1 if time > 20 else 0]))
-            seen.append(answer.observation)
-            if answer.last[0]:
-                return np.concatenate(seen), float(answer.reward[0]), float(answer.discount[0])
+            timestep = envs.step(np.array([1 if time > 20 else 0]))
+            observations.append(timestep.observation)
+            if timestep.last[0]:
+                return (
+                    np.concatenate(observations),
+                    float(timestep.reward[0]),
+                    float(timestep.discount[0]),
+                )
         raise AssertionError("a trial without an end")
 
     trials = [trial(seed) for seed in range(20)]
-    assert {len(seen) for seen, _, _ in trials} == {22}
-    assert {reward for _, reward, _ in trials} == {0.0, 1.0}, "some answers are right"
+    assert {len(observations) for observations, _, _ in trials} == {22}
+    assert {reward for _, reward, _ in trials} == {0.0, 1.0}, "some choices are right"
     assert {discount for *_, discount in trials} == {0.0}
     np.testing.assert_array_equal(trial(7)[0], trials[7][0])
-    live.close()
+    envs.close()

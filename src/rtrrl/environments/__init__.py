@@ -1,4 +1,4 @@
-"""Worlds: the protocol, wrappers, adapters, and the registry of tasks by name."""
+"""Environments: the interfaces, spaces, wrappers, adapters, and the registry of tasks by name."""
 
 from rtrrl.environments.base import AbstractEnvironment as AbstractEnvironment
 from rtrrl.environments.base import Environment as Environment
@@ -7,9 +7,13 @@ from rtrrl.environments.gymnasium.adapter import Gymnasium as Gymnasium
 from rtrrl.environments.gymnax.adapter import Gymnax as Gymnax
 from rtrrl.environments.host import HostEnvironment as HostEnvironment
 from rtrrl.environments.host import VectorEnvironment as VectorEnvironment
+from rtrrl.environments.host import VectorTimeStep as VectorTimeStep
 from rtrrl.environments.memory.delayed_recall import DelayedRecall as DelayedRecall
 from rtrrl.environments.memory.tmaze import TMaze as TMaze
+from rtrrl.environments.registry import ENVIRONMENTS as ENVIRONMENTS
+from rtrrl.environments.registry import as_environment as as_environment
 from rtrrl.environments.registry import make as make
+from rtrrl.environments.registry import register as register
 from rtrrl.environments.registry import tasks as tasks
 from rtrrl.environments.spaces import Box as Box
 from rtrrl.environments.spaces import Discrete as Discrete
@@ -23,3 +27,4 @@ from rtrrl.environments.wrappers import ScaledReward as ScaledReward
 from rtrrl.environments.wrappers import TimeLimit as TimeLimit
 from rtrrl.environments.wrappers import TruncationAsTermination as TruncationAsTermination
 from rtrrl.environments.wrappers import Wrapper as Wrapper
+from rtrrl.types import TimeStep as TimeStep

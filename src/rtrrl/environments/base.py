@@ -1,4 +1,4 @@
-"""What a world is, and the protocol of one that is stepped inside a compiled loop."""
+"""What all environments share, and the interface of those that are compiled."""
 
 import abc
 from typing import Any
@@ -11,29 +11,29 @@ from rtrrl.types import Key, TimeStep
 
 
 class AbstractEnvironment(eqx.Module):
-    """Something to be lived in: what is seen, and what can be done."""
+    """The base class of `Environment` (compiled) and `HostEnvironment` (stepped by Python)."""
 
     @property
     def name(self) -> str:
-        """What the world is called; a task from `make` has the name it was made by."""
+        """The name of the environment; one from `make` has the name it was made by."""
         return type(self).__name__
 
     @property
     @abc.abstractmethod
     def observation_space(self) -> Space:
-        """What is seen."""
+        """The space of observations."""
 
     @property
     @abc.abstractmethod
     def action_space(self) -> Space:
-        """What can be done."""
+        """The space of actions."""
 
 
 class Environment(AbstractEnvironment):
-    """A partially observable world as two pure functions of its state.
+    """A partially observable environment as two pure functions of its state.
 
     `step` never resets: at the end of an episode it returns the real final observation with
-    `last` true, and whoever runs the loop calls `reset`. What `step` does after that is undefined.
+    `last` true, and the caller resets. What `step` does after that is undefined.
     """
 
     @abc.abstractmethod
@@ -42,4 +42,4 @@ class Environment(AbstractEnvironment):
 
     @abc.abstractmethod
     def step(self, key: Key, state: Any, action: Shaped[Array, "..."]) -> tuple[Any, TimeStep]:
-        """The next state and what the agent is told of it, without any reset."""
+        """The next state, and its observation, reward, discount and `last`; never resets."""

@@ -1,4 +1,4 @@
-"""What one row of the catalogue is."""
+"""The rows of the list of tasks."""
 
 import dataclasses
 import importlib.util
@@ -12,12 +12,12 @@ LONGEST = 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class TaskInfo:
-    """What can be said of a task without building it.
+    """The description of a task.
 
-    `name` may end in letters that stand for numbers (`MemoryChain-N`); `example` is a name that can
-    be made. `random` and `optimal` are the mean undiscounted returns of the uniformly random and of
-    the best policy on the example, None where they have no simple closed form. `extra` names what
-    must be installed besides rtrrl itself.
+    `name` may end in letters that stand for numbers (`MemoryChain-N`); `example` is a name that
+    `make` accepts. `random` and `optimal` are the mean undiscounted returns of the uniformly random
+    and of the best policy on the example, None where they have no simple closed form. `extra` names
+    what must be installed besides rtrrl.
     """
 
     name: str
@@ -33,21 +33,20 @@ class TaskInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Extra:
-    """Packages that some tasks need, and how a user gets them."""
+    """Packages that some tasks need: a module of theirs, and the command that installs them."""
 
     module: str
-    """One that is there if they are installed."""
     command: str
 
     @property
     def installed(self) -> bool:
-        """Whether they are; nothing is imported."""
+        """Whether the module is found; nothing is imported."""
         return importlib.util.find_spec(self.module) is not None
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One row: the facts, how to build it from the numbers in its name, and their ranges."""
+    """One row: the description, how to build it from the numbers in its name, and their ranges."""
 
     info: TaskInfo
     build: Callable[..., AbstractEnvironment]
@@ -56,12 +55,11 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """One row for all names that begin with `prefix/`, whatever the backend knows."""
+    """One row for all names that begin with `prefix/`; `build` takes the whole name."""
 
     info: TaskInfo
     prefix: str
     build: Callable[[str], AbstractEnvironment]
-    """From the whole name."""
 
 
 def task(
@@ -69,16 +67,16 @@ def task(
     name: str,
     build: Callable[..., AbstractEnvironment],
     description: str,
-    *,
+    hidden: str,
     ends: str,
-    hidden: str = "nothing",
-    example: str = "",
-    ranges: tuple[tuple[int, int], ...] = (),
     random: float | None = None,
     optimal: float | None = None,
+    *,
+    example: str = "",
+    ranges: tuple[tuple[int, int], ...] = (),
     extra: Extra | None = None,
 ) -> Task:
-    """A row, with the defaults that most rows have."""
+    """A row whose example, unless given, is its name."""
     example = example or name
     info = TaskInfo(name, example, backend, description, hidden, ends, random, optimal, extra)
     return Task(info, build, ranges)

@@ -1,62 +1,94 @@
-"""The protocol of a world that Python steps: a simulator, a robot, whatever cannot be compiled."""
+"""The interface of environments that Python steps, such as simulators and robots."""
 
 import abc
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from rtrrl.environments.base import AbstractEnvironment
+from rtrrl.environments.spaces import Space
 
 
 class VectorTimeStep(NamedTuple):
-    """What several worlds answer to one action each; see `types.TimeStep`."""
+    """A batch of time steps, one for each copy of an environment; see `types.TimeStep`."""
 
-    observation: Float[np.ndarray, "copies observed"]
-    reward: Float[np.ndarray, " copies"]
-    discount: Float[np.ndarray, " copies"]
-    last: Bool[np.ndarray, " copies"]
+    observation: Float[np.ndarray, "num_envs observed"]
+    reward: Float[np.ndarray, " num_envs"]
+    discount: Float[np.ndarray, " num_envs"]
+    last: Bool[np.ndarray, " num_envs"]
 
 
 class VectorEnvironment(abc.ABC):
-    """Copies of a world side by side, as they are now.
+    """Running copies of an environment, stepped together and never reset by themselves.
 
-    A world that has answered `last` is reset before it is stepped again. Given the same seed and
-    the same actions, an episode is the same: that is how a run is resumed in the middle of one.
+    A copy whose time step is `last` is reset before it is stepped again. The same seed and the same
+    actions give the same episode: a run that is resumed within an episode relies on it.
     """
 
     @abc.abstractmethod
     def reset(
-        self, seeds: Sequence[int], which: Bool[np.ndarray, " copies"]
-    ) -> Float[np.ndarray, "copies observed"]:
-        """New episodes in the worlds `which`; the other rows of the answer mean nothing."""
+        self, seeds: Sequence[int], mask: Bool[np.ndarray, " num_envs"]
+    ) -> Float[np.ndarray, "num_envs observed"]:
+        """The first observations of new episodes where `mask` is true; other rows are undefined."""
 
     @abc.abstractmethod
-    def step(self, actions: Shaped[np.ndarray, "copies ..."]) -> VectorTimeStep:
-        """One step of every world, with the real final observation at an end."""
+    def step(self, actions: Shaped[np.ndarray, "num_envs ..."]) -> VectorTimeStep:
+        """One step of every copy, with the real final observation where an episode ends."""
 
     @abc.abstractmethod
-    def picture(self) -> Shaped[np.ndarray, "height width 3"]:
-        """What the first world looks like."""
+    def render(self) -> Shaped[np.ndarray, "height width 3"]:
+        """An RGB image of the first copy.
+
+        **Raises** `RtrrlError` where it cannot be rendered.
+        """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Lets go of processes and windows."""
+        """Release processes and windows."""
 
 
 class HostEnvironment(AbstractEnvironment):
-    """A recipe for worlds that Python steps."""
+    """The description of an environment that Python steps; `make_vector` makes copies that run."""
 
     @abc.abstractmethod
-    def open(
-        self, copies: int, processes: bool = False, pictures: bool = False
+    def make_vector(
+        self, num_envs: int, processes: bool = False, render: bool = False
     ) -> VectorEnvironment:
-        """Live copies, each in a process of its own if asked; with `pictures` they can be drawn."""
+        """Make `num_envs` copies, each in its own process if `processes`.
+
+        With `render`, the images of the first copy are available.
+        """
+
+
+class NamedHost(HostEnvironment):
+    """A host environment under another name, otherwise unchanged."""
+
+    env: HostEnvironment
+    title: str = eqx.field(static=True)
+
+    @property
+    def name(self) -> str:
+        return self.title
+
+    @property
+    def observation_space(self) -> Space:
+        return self.env.observation_space
+
+    @property
+    def action_space(self) -> Space:
+        return self.env.action_space
+
+    def make_vector(
+        self, num_envs: int, processes: bool = False, render: bool = False
+    ) -> VectorEnvironment:
+        return self.env.make_vector(num_envs, processes, render)
 
 
 def episode_seed(*words: int) -> int:
-    """The seed of one episode, by what tells it from all others: a run's seed, its number, ….
+    """The seed of an episode from integers that identify it (seed of the run, episode number, …).
 
     >>> episode_seed(0, 0) != episode_seed(0, 1)
     True

@@ -1,17 +1,24 @@
-"""From a task's name to its world."""
+"""Environments by the name of a task, built in or registered."""
 
+import functools
 import re
+from collections.abc import Callable
+from typing import Any
 
 from rtrrl.environments.base import AbstractEnvironment, Environment
 from rtrrl.environments.brax import tasks as brax
-from rtrrl.environments.catalogue import Family, Task, TaskInfo
+from rtrrl.environments.catalogue import Family, Task, TaskInfo, task
 from rtrrl.environments.gymnasium import tasks as gymnasium
+from rtrrl.environments.gymnasium.adapter import Gymnasium
+from rtrrl.environments.gymnasium.construction import is_gymnasium_env
 from rtrrl.environments.gymnax import tasks as gymnax
+from rtrrl.environments.host import HostEnvironment, NamedHost
 from rtrrl.environments.memory import tasks as memory
 from rtrrl.environments.neurogym import tasks as neurogym
 from rtrrl.environments.popgym import tasks as popgym
 from rtrrl.environments.wrappers import Named
 from rtrrl.errors import RtrrlError, UnknownNameError
+from rtrrl.utils.registry import Registry
 
 TASKS: tuple[Task, ...] = (
     *gymnax.TASKS,
@@ -24,70 +31,192 @@ TASKS: tuple[Task, ...] = (
 
 FAMILIES: tuple[Family, ...] = (*brax.FAMILIES, *gymnasium.FAMILIES, *neurogym.FAMILIES)
 
+ENVIRONMENTS: Registry[AbstractEnvironment] = Registry("environment", {})
+"""What users have registered, and the entry points `rtrrl.environment` of installed packages."""
+
+_NUMBER = "[1-9][0-9]{0,8}"
+
+
+def register(name: str, factory: Callable[..., AbstractEnvironment]) -> None:
+    """Add an environment to the tasks: `make(name)` returns `factory()`.
+
+    Capital letters at the end stand for positive whole numbers: with the name `Recall-K-N`,
+    `make("Recall-4-16")` returns `factory(4, 16)`. The environment gets the name it is made by.
+
+    An installed package registers environments with entry points of the group `rtrrl.environment`.
+
+    **Raises** `RtrrlError` where the name is taken or malformed, or the factory is not callable.
+    """
+    taken = {"brax", *(family.prefix for family in FAMILIES)}
+    rows = [*TASKS, *_registered()]
+    if name in taken or any(_overlap(str(name), row.info.name) for row in rows):
+        raise RtrrlError(f"the environment '{name}' exists already: choose another name")
+    ENVIRONMENTS.register(name, factory)
+
 
 def tasks() -> list[TaskInfo]:
-    """Every task that `make` knows, backend by backend in the order of the catalogue.
+    """The descriptions of all tasks, backend by backend, the registered ones last.
 
     >>> [task.name for task in tasks() if task.backend == "rtrrl"]
     ['TMaze-N', 'DelayedRecall-N', 'DelayedRecall-K-N']
     """
-    infos = [row.info for row in (*TASKS, *FAMILIES)]
+    infos = [row.info for row in (*TASKS, *FAMILIES, *_registered(describe=True))]
     backends = list(dict.fromkeys(info.backend for info in infos))
     return sorted(infos, key=lambda info: backends.index(info.backend))
 
 
 def make(name: str) -> AbstractEnvironment:
-    """The world called `name`: it shows a float32 vector and takes integers or a vector.
+    """The environment of the task `name`: an `Environment` or a `HostEnvironment`.
 
-    It is an `Environment`, which is compiled, or a `HostEnvironment`, which Python steps.
+    The observations of built-in tasks are float32 vectors; their actions are integers or a vector.
 
-    **Raises** `UnknownNameError` where nothing answers to the name, `RtrrlError` where a number in
-    it is none or is out of range, or where it is the name of a wrapped world.
+    **Raises** `UnknownNameError` where there is no such task, `RtrrlError` where a number in the
+    name is missing or out of range, it is the name of a wrapped environment, or a registered
+    factory fails.
 
-    >>> world = make("TMaze-10")
-    >>> world.name, str(world.observation_space), str(world.action_space)
+    >>> environment = make("TMaze-10")
+    >>> environment.name, str(environment.observation_space), str(environment.action_space)
     ('TMaze-10', 'Box(3)', 'Discrete(4)')
     """
     if re.fullmatch(r"[^()]+\(.*\)", name):
         raise RtrrlError(
-            f"the wrapped world '{name}' cannot be made from its name: pass environment="
+            f"the wrapped environment '{name}' cannot be made from its name: pass the environment "
+            "itself"
         )
-    if exact := [task for task in TASKS if task.info.name == name and not task.ranges]:
-        return _named(exact[0].build(), name)
     for family in FAMILIES:
         if name.startswith(f"{family.prefix}/"):
             return _named(family.build(name), name)
-    numbered = [task for task in TASKS if task.ranges and name.startswith(_base(task) + "-")]
-    if not numbered:
-        raise UnknownNameError("task", name, (info.example for info in tasks()))
-    for task in numbered:
-        if (numbers := _numbers(task, name)) is not None:
-            return _named(task.build(*numbers), name)
-    raise RtrrlError(f"no task '{name}': " + "; ".join(map(_expected, numbered)))
+    rows = [*TASKS, *_registered()]
+    matching = [row for row in rows if re.fullmatch(_pattern(row.info.name), name)]
+    if len(matching) > 1:
+        raise RtrrlError(
+            f"more than one task has the name '{name}' "
+            f"({', '.join(row.info.name for row in matching)}): uninstall the package that defines "
+            "it again, or rename it there"
+        )
+    for row in matching:
+        numbers = _numbers(row, name)
+        if all(least <= n <= most for n, (least, most) in zip(numbers, row.ranges, strict=True)):
+            return _named(row.build(*numbers), name)
+    if near := [row for row in rows if row.ranges and name.startswith(_base(row.info.name) + "-")]:
+        raise RtrrlError(f"no task '{name}': " + "; ".join(map(_expected, near)))
+    raise UnknownNameError("task", name, (row.info.example for row in (*rows, *FAMILIES)))
 
 
-def _named(world: AbstractEnvironment, name: str) -> AbstractEnvironment:
-    return Named(world, name) if isinstance(world, Environment) else world
+def as_environment(source: Any) -> AbstractEnvironment:
+    """The environment that `source` stands for.
+
+    **Arguments:** `source`, the name of a task, an environment, or a function (or class) that makes
+    a `gymnasium.Env`.
+
+    **Raises** `RtrrlError` for anything else.
+
+    >>> import gymnasium
+    >>> as_environment(lambda: gymnasium.make("CartPole-v1")).name
+    'CartPole-v1'
+    """
+    if isinstance(source, str):
+        return make(source)
+    if isinstance(source, AbstractEnvironment):
+        return source
+    if is_gymnasium_env(source):
+        raise RtrrlError(
+            f"{type(source).__name__} is one gymnasium environment, and evaluation needs copies: "
+            "pass a function that makes it, such as lambda: gymnasium.make('CartPole-v1')"
+        )
+    is_class = isinstance(source, type)
+    if callable(source) and not (is_class and issubclass(source, AbstractEnvironment)):
+        return Gymnasium(source)
+    what = f"the class {source.__name__}" if is_class else f"{source!r:.80}"
+    raise RtrrlError(
+        f"cannot use {what} as an environment: expected the name of a task, an Environment, a "
+        "HostEnvironment, or a function that makes a gymnasium.Env"
+    )
 
 
-def _base(task: Task) -> str:
-    return task.info.name.rsplit("-", len(task.ranges))[0]
+def _registered(describe: bool = False) -> list[Task]:
+    """A row for each registered environment; to describe one, its package is imported."""
+    return [
+        task(
+            "registered",
+            name,
+            functools.partial(_made, name),
+            _first_line(name) if describe else "",
+            "not stated",
+            "terminated or truncated, as the environment defines",
+            example=re.sub("-[A-Z](?=-|$)", "-10", name) if _letters(name) else name,
+            ranges=((1, 10**9 - 1),) * len(_letters(name)),
+        )
+        for name in ENVIRONMENTS
+    ]
 
 
-def _numbers(task: Task, name: str) -> list[int] | None:
-    """The numbers in `name` if it fits the task's pattern and their ranges."""
-    texts = name.removeprefix(_base(task) + "-").split("-")
-    if len(texts) != len(task.ranges) or not all(re.fullmatch("[1-9][0-9]{0,8}", t) for t in texts):
-        return None
-    numbers = [int(text) for text in texts]
-    fits = (least <= n <= most for n, (least, most) in zip(numbers, task.ranges, strict=True))
-    return numbers if all(fits) else None
+def _first_line(name: str) -> str:
+    """The first line of the docstring of a registered factory; an import error as text."""
+    try:
+        return (ENVIRONMENTS.factory(name).__doc__ or "").strip().partition("\n")[0]
+    except RtrrlError as error:
+        return str(error)
 
 
-def _expected(task: Task) -> str:
-    letters = task.info.name.removeprefix(_base(task) + "-").split("-")
+def _made(name: str, *numbers: int) -> AbstractEnvironment:
+    """The environment from the registered factory of that name."""
+    title = "-".join([_base(name), *map(str, numbers)])
+    factory = ENVIRONMENTS.factory(name)
+    try:
+        environment = factory(*numbers)
+    except Exception as error:
+        kind = "" if isinstance(error, RtrrlError) else f"{type(error).__name__}: "
+        message = str(error).strip().partition("\n")[0]
+        raise RtrrlError(f"the environment '{title}' cannot be made: {kind}{message}") from error
+    if isinstance(environment, AbstractEnvironment):
+        return environment
+    what = "a gymnasium environment" if is_gymnasium_env(environment) else f"{environment!r:.80}"
+    raise RtrrlError(
+        f"the factory of '{title}' returns {what}: it must return an Environment or a "
+        "HostEnvironment, such as rtrrl.environments.Gymnasium(make) with a function that makes "
+        "gymnasium environments"
+    )
+
+
+def _named(environment: AbstractEnvironment, name: str) -> AbstractEnvironment:
+    if isinstance(environment, Environment):
+        return Named(environment, name)
+    if isinstance(environment, HostEnvironment) and environment.name != name:
+        return NamedHost(environment, name)
+    return environment
+
+
+def _letters(name: str) -> list[str]:
+    """The capital letters at the end of a task's name that stand for numbers."""
+    found = re.search("(-[A-Z])+$", name)
+    return found[0][1:].split("-") if found else []
+
+
+def _base(name: str) -> str:
+    return re.sub("(-[A-Z])+$", "", name)
+
+
+def _pattern(name: str) -> str:
+    """The regular expression of the names that a task answers to."""
+    return re.escape(_base(name)) + f"-({_NUMBER})" * len(_letters(name))
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether a name can belong to both tasks."""
+    a, b = _pattern(one), _pattern(other)
+    return a == b or bool(re.fullmatch(a, other) or re.fullmatch(b, one))
+
+
+def _numbers(row: Task, name: str) -> list[int]:
+    matched = re.fullmatch(_pattern(row.info.name), name)
+    assert matched
+    return [int(text) for text in matched.groups()]
+
+
+def _expected(row: Task) -> str:
     ranges = " and ".join(
         f"{letter} from {least} to {most}"
-        for letter, (least, most) in zip(letters, task.ranges, strict=True)
+        for letter, (least, most) in zip(_letters(row.info.name), row.ranges, strict=True)
     )
-    return f"{task.info.name} takes {ranges}, as in {task.info.example}"
+    return f"{row.info.name} takes {ranges}, as in {row.info.example}"

@@ -1,4 +1,4 @@
-"""What an agent sees and what it may do, described."""
+"""The spaces of observations and actions."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ class Discrete:
     n: int
 
     def sample(self, key: Key) -> Int[Array, ""]:
-        """One of them, each as likely as the others."""
+        """A uniformly random element."""
         return jax.random.randint(key, (), 0, self.n, jnp.int32)
 
     def __str__(self) -> str:
@@ -27,12 +27,12 @@ class Discrete:
 
 @dataclasses.dataclass(frozen=True)
 class MultiDiscrete:
-    """Vectors of integers, the i-th one in 0 … sizes[i] − 1."""
+    """Vectors of integers, the i-th in 0 … sizes[i] − 1."""
 
     sizes: tuple[int, ...]
 
     def sample(self, key: Key) -> Int[Array, " dimensions"]:
-        """Each entry uniform, independent of the others."""
+        """A uniformly random element."""
         return jax.random.randint(key, (len(self.sizes),), 0, jnp.array(self.sizes), jnp.int32)
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class MultiDiscrete:
 class Box:
     """Real arrays of one shape between `low` and `high`.
 
-    One bound per entry, in the order of the flattened array; a bound may be ±∞.
+    The bounds have one entry per entry of the flattened array; a bound may be ±∞.
     """
 
     shape: tuple[int, ...]
@@ -66,17 +66,14 @@ class Box:
         return math.prod(self.shape)
 
     def sample(self, key: Key) -> Float[Array, "..."]:
-        """A point drawn uniformly where both bounds are finite, else from a normal of unit width.
-
-        The normal is centred at 0 and clipped to whichever bound there is.
-        """
+        """A random point: uniform where both bounds are finite, else standard normal, clipped."""
         low, high = (np.reshape(bound, self.shape) for bound in (self.low, self.high))
         bounded = np.isfinite(low) & np.isfinite(high)
-        inside = jax.random.uniform(
+        uniform = jax.random.uniform(
             key, self.shape, jnp.float32, np.where(bounded, low, 0), np.where(bounded, high, 1)
         )
-        anywhere = jax.random.normal(key, self.shape, jnp.float32)
-        return jnp.where(bounded, inside, jnp.clip(anywhere, low, high))
+        normal = jax.random.normal(key, self.shape, jnp.float32)
+        return jnp.where(bounded, uniform, jnp.clip(normal, low, high))
 
     def __str__(self) -> str:
         return f"Box({'×'.join(map(str, self.shape)) or 'scalar'})"

@@ -22,7 +22,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
     ([1], [3])
     >>> shapes.register("unit", list)
     Traceback (most recent call last):
-    rtrrl.errors.RtrrlError: there is a shape 'unit' already: choose another name
+    rtrrl.errors.RtrrlError: the shape 'unit' exists already: choose another name
     """
 
     def __init__(self, kind: str, members: Mapping[str, Callable[..., Member]]):
@@ -37,8 +37,8 @@ class Registry(Mapping[str, Member], Generic[Member]):
         """
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w.-]*", name):
             raise RtrrlError(
-                f"{name!r} cannot name a {self.kind}: expected a letter, then letters, digits, "
-                "'-', '_' or '.'"
+                f"{name!r} is not a valid {self.kind} name: expected a letter, then letters, "
+                "digits, '-', '_' or '.'"
             )
         if not callable(factory):
             raise RtrrlError(
@@ -46,7 +46,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
                 "function"
             )
         if name in self:
-            raise RtrrlError(f"there is a {self.kind} '{name}' already: choose another name")
+            raise RtrrlError(f"the {self.kind} '{name}' exists already: choose another name")
         self._factories[name] = factory
 
     def make(self, name: str, *args: Any, **changes: Any) -> Member:

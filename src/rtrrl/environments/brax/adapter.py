@@ -1,7 +1,7 @@
-"""The worlds of Brax, stepped without its automatic reset.
+"""The environments of Brax, stepped without its automatic reset.
 
-brax is imported only when a world is first stepped or reset: what a world shows and takes is
-written down here, so that it can be listed where brax is not installed.
+brax is imported only when an environment is first stepped or reset: the spaces are written down
+here, so that the tasks can be listed where brax is not installed.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.types import Key, TimeStep
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")
-"""What can compute the physics."""
+"""The physics engines."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How many entries a world's observation and action have, and which of them say what.
+    """The sizes of observation and action, and which entries are positions and velocities.
 
-    A position does not change with the velocities q̇ of the joints, a velocity is 0 where they are;
-    what is neither (a torque) is in no list.
+    A position does not depend on the velocities q̇ of the joints; a velocity is 0 where they are;
+    an entry that is neither (a torque) is in no list.
     """
 
     observed: int
@@ -47,9 +47,9 @@ LAYOUTS = {
     "inverted_double_pendulum": Layout(8, 1, range(5), range(5, 8)),
     # cosines and sines of both angles, the target; the tip's velocity; from target to tip
     "reacher": Layout(11, 2, (*range(6), *range(8, 11)), range(6, 8)),
-    # seven angles; their velocities; where hand, object and goal are
+    # seven angles; their velocities; positions of hand, object and goal
     "pusher": Layout(23, 7, (*range(7), *range(14, 23)), range(7, 14)),
-    # in the rest, where the body is along the ground is not shown at all
+    # the others do not contain the position of the body along the ground
     "hopper": Layout(11, 3, range(5), range(5, 11)),
     "walker2d": Layout(17, 6, range(8), range(8, 17)),
     "halfcheetah": Layout(17, 6, range(8), range(8, 17)),
@@ -58,25 +58,25 @@ LAYOUTS = {
     # torques, which are neither
     "humanoid": Layout(244, 17, (*range(22), *range(45, 155)), (*range(22, 45), *range(155, 221))),
 }
-"""The worlds that all backends can step. Brax's swimmer fails with the versions of JAX we allow."""
+"""The environments that all backends can step. Brax's swimmer fails with the JAX required here."""
 
 
 class Brax(Environment):
-    """A Brax world behind the protocol of `Environment`.
+    """A Brax environment.
 
     Brax's `done` is always a true end (a fall) and becomes discount 0. There is no time limit:
-    wrap the world in `TimeLimit`. Its own automatic reset, which goes back to one and the same
-    first state, is not used: every reset draws a new one from its key; steps draw nothing.
+    `TimeLimit` adds one. Brax's automatic reset, which always returns to the same first state, is
+    not used: every reset draws a new state from its key. Steps are deterministic.
 
-    Of Brax's state only that of the physics is carried; nothing else has an influence on a step.
-    What is not finite is passed on as it is.
+    Only the physics part of Brax's state is carried; nothing else has an effect on a step. Numbers
+    that are not finite are passed on unchanged. Actions are from −1 to 1 at every actuator.
 
-    **Arguments:** `id`, Brax's own name; `backend`, what computes the physics, one of `BACKENDS`.
+    **Arguments:** `id`, Brax's own name; `backend`, the physics engine, one of `BACKENDS`.
 
-    **Raises** `UnknownNameError` where there is no such world or backend. `reset` and `step` raise
-    `RtrrlError` where brax is not installed.
+    **Raises** `UnknownNameError` where there is no such environment or backend. `reset` and `step`
+    raise `RtrrlError` where brax is not installed.
 
-    Everything is static: the world's constants are compiled in.
+    Everything is static: the environment's constants are compiled in.
 
     Source: Freeman et al., "Brax: a differentiable physics engine for large scale rigid body
     simulation", 2021.
@@ -87,40 +87,35 @@ class Brax(Environment):
 
     def __check_init__(self):
         if self.id not in LAYOUTS:
-            raise UnknownNameError("Brax world", self.id, LAYOUTS)
+            raise UnknownNameError("Brax environment", self.id, LAYOUTS)
         if self.backend not in BACKENDS:
             raise UnknownNameError("Brax backend", self.backend, BACKENDS)
 
     @property
     def name(self) -> str:
-        """Brax's own name and the backend."""
         return f"{self.id}-{self.backend}"
 
     @property
     def observation_space(self) -> Box:
-        """Real numbers without bounds."""
         return Box.of(-jnp.inf, jnp.inf, (LAYOUTS[self.id].observed,))
 
     @property
     def action_space(self) -> Box:
-        """From −1 to 1 at every actuator, at all worlds and backends."""
         return Box.of(-1, 1, (LAYOUTS[self.id].actions,))
 
     def reset(self, key: Key) -> tuple[Any, Float[Array, " observed"]]:
-        """The state of the physics and first observation of a new episode."""
         with jax.enable_x64(False):
-            begun = world_of_brax(self.id, self.backend).reset(key)
-        return begun.pipeline_state, begun.obs
+            state = brax_environment(self.id, self.backend).reset(key)
+        return state.pipeline_state, state.obs
 
     def step(self, key: Key, state: Any, action: Float[Array, " actions"]) -> tuple[Any, TimeStep]:
-        """One step, the real final observation included; the key is not used."""
-        world = world_of_brax(self.id, self.backend)
+        environment = brax_environment(self.id, self.backend)
         from brax.envs import State
 
         with jax.enable_x64(False):
-            nothing = jnp.zeros((), jnp.float32)
-            now = State(state, obs=nothing, reward=nothing, done=nothing)
-            after = world.step(now, action.astype(jnp.float32))
+            zero = jnp.zeros((), jnp.float32)
+            before = State(state, obs=zero, reward=zero, done=zero)
+            after = environment.step(before, action.astype(jnp.float32))
         return after.pipeline_state, TimeStep(
             observation=after.obs,
             reward=jnp.asarray(after.reward, jnp.float32),
@@ -130,26 +125,26 @@ class Brax(Environment):
 
 
 @functools.cache
-def world_of_brax(id: str, backend: str) -> Any:
-    """Brax's world; kept here because it cannot be hashed."""
+def brax_environment(id: str, backend: str) -> Any:
+    """Brax's own environment object; cached because it cannot be hashed."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # mujoco prints what it can do without
+        with contextlib.redirect_stdout(io.StringIO()):  # mujoco prints which options are missing
             import brax.envs
     except ModuleNotFoundError as error:
         raise RtrrlError(
-            f"{error.name} is not installed, which the worlds of Brax need: "
+            f"{error.name} is not installed, which the environments of Brax need: "
             "pip install 'rtrrl[brax]'"
         ) from error
-    # Called inside a trace, the world's constants must still be numbers.
-    with jax.ensure_compile_time_eval(), jax.enable_x64(False), _unsaid():
+    # Inside a trace, the environment's constants must still be concrete numbers.
+    with jax.ensure_compile_time_eval(), jax.enable_x64(False), _no_model_warnings():
         return brax.envs.get_environment(id, backend=backend)
 
 
 @contextlib.contextmanager
-def _unsaid() -> Iterator[None]:
-    """Without the warnings about Brax's own models, which a user can do nothing about.
+def _no_model_warnings() -> Iterator[None]:
+    """Suppress warnings about Brax's own models, which a user cannot change.
 
-    MuJoCo would write its own into a file in the working directory.
+    MuJoCo would write its warnings into a file in the working directory.
     """
     from mujoco import (
         get_mju_user_warning,  # pyright: ignore[reportAttributeAccessIssue] - not in its stubs

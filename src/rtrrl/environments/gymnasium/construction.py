@@ -1,15 +1,40 @@
-"""Building Gymnasium's worlds, and what they may say when that fails, in one line."""
+"""Making Gymnasium's environments; what they raise becomes an error of one line."""
 
 import contextlib
 import functools
+import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rtrrl.errors import RtrrlError, UnknownNameError
 
+Source = str | Callable[..., Any]
+"""The id of a Gymnasium environment, or a function that makes one."""
 
-def constructor(id: str, pictures: bool = False) -> Callable[[], Any]:
-    """What calls `gymnasium.make`, without the warnings that a user can do nothing about."""
+
+def is_gymnasium_env(candidate: Any) -> bool:
+    """Whether this is a `gymnasium.Env`; gymnasium is not imported."""
+    module = sys.modules.get("gymnasium")
+    return module is not None and isinstance(candidate, module.Env)
+
+
+def label(source: Source) -> str:
+    """The id, or the name of the function."""
+    return source if isinstance(source, str) else getattr(source, "__name__", repr(source))
+
+
+def constructor(source: Source, render: bool = False) -> Callable[[], Any]:
+    """A function of no arguments that makes one copy, for rendering if asked.
+
+    `gymnasium.make` is called without its warnings about the environment's own files. The function
+    is sent to processes that need not import JAX: it refers to nothing in this package.
+    """
+    if not isinstance(source, str):
+        kinds = _parameters(source)
+        takes_mode = "render_mode" in kinds or inspect.Parameter.VAR_KEYWORD in kinds.values()
+        mode: Any = {"render_mode": "rgb_array"} if render and takes_mode else {}
+        return functools.partial(source, **mode)
 
     def construct() -> Any:
         import importlib.util
@@ -17,16 +42,16 @@ def constructor(id: str, pictures: bool = False) -> Callable[[], Any]:
 
         import gymnasium
 
-        # not every world knows the option
-        how: Any = {"render_mode": "rgb_array"} if pictures else {}
-        make = functools.partial(gymnasium.make, id, disable_env_checker=True, **how)
-        spec = gymnasium.registry.get(id)
+        # not every environment takes the option
+        mode: Any = {"render_mode": "rgb_array"} if render else {}
+        make = functools.partial(gymnasium.make, source, disable_env_checker=True, **mode)
+        spec = gymnasium.registry.get(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if "mujoco" not in str(spec and spec.entry_point):
                 return make()
             if importlib.util.find_spec("mujoco") is None:
-                return make()  # which says so
+                return make()  # which raises an error that says so
             # MuJoCo would write its warnings into a file in the working directory
             from mujoco import (
                 get_mju_user_warning,  # pyright: ignore[reportAttributeAccessIssue]
@@ -43,45 +68,61 @@ def constructor(id: str, pictures: bool = False) -> Callable[[], Any]:
     return construct
 
 
-def built(id: str, wrap: Callable | None = None) -> Any:
-    """A copy to be asked for its spaces.
+def build(source: Source, wrap: Callable | None = None) -> Any:
+    """One copy, to read its spaces.
 
-    **Raises** `UnknownNameError` for an unknown world, `RtrrlError` where it cannot be built.
+    **Raises** `UnknownNameError` for an unknown id, `RtrrlError` where it cannot be made or is not
+    a Gymnasium environment.
     """
     try:
         import gymnasium
     except ImportError:
         raise RtrrlError("gymnasium is not installed: pip install 'rtrrl[gymnasium]'") from None
-    package, _, name = id.rpartition(":")
-    with in_one_line(id):
+    with one_line_errors(label(source)):
         try:
-            world = constructor(id)()
+            environment = constructor(source)()
         except gymnasium.error.DeprecatedEnv as error:
-            raise RtrrlError(f"'{id}': {error}") from error
+            raise RtrrlError(f"'{label(source)}': {error}") from error
         except gymnasium.error.UnregisteredEnv as error:
+            if not isinstance(source, str):
+                raise
+            package, _, name = source.rpartition(":")
             known = [
                 name
                 for name, spec in gymnasium.registry.items()
                 if str(spec.entry_point).startswith(package)
             ]
-            raise UnknownNameError(f"{package or 'gymnasium'} world", name, known) from error
+            kind = f"{package or 'gymnasium'} environment"
+            raise UnknownNameError(kind, name, known) from error
         except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
             raise RtrrlError(
-                f"'{id}' needs more than gymnasium: {error}; MuJoCo comes with "
+                f"'{label(source)}' needs more than gymnasium: {error}; MuJoCo comes with "
                 f"pip install 'rtrrl[gymnasium]'"
             ) from error
-        return world if wrap is None else wrap(world)
+        if not isinstance(environment, gymnasium.Env):
+            raise RtrrlError(
+                f"'{label(source)}' returns {environment!r:.80}: expected a function that makes a "
+                "gymnasium.Env"
+            )
+        return environment if wrap is None else wrap(environment)
 
 
 @contextlib.contextmanager
-def in_one_line(name: str, advice: str = "") -> Iterator[None]:
-    """An environment's own error, named as such, with what to do about it."""
+def one_line_errors(name: str, advice: str = "") -> Iterator[None]:
+    """Turn an environment's exception into an `RtrrlError` with its name, and what to do."""
     try:
         yield
-    except (RtrrlError, KeyboardInterrupt):
+    except RtrrlError:
         raise
     except Exception as error:
-        said = f"{error}".strip().partition("\n")[0]
-        raise RtrrlError(
-            f"'{name}' raised {type(error).__name__}: {said or 'without a word'}{advice}"
-        ) from error
+        message = str(error).strip().partition("\n")[0] or "no message"
+        raise RtrrlError(f"'{name}' raised {type(error).__name__}: {message}{advice}") from error
+
+
+def _parameters(function: Callable) -> dict[str, Any]:
+    """The kinds of a function's parameters by name; none where Python cannot inspect it."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: parameter.kind for name, parameter in parameters.items()}

@@ -1,5 +1,6 @@
-"""The worlds of Gymnasium, MuJoCo's among them: any of them by its id."""
+"""The environments of Gymnasium and MuJoCo, any of them by its id."""
 
+import functools
 import re
 
 from rtrrl.environments.catalogue import Extra, Family, Task, TaskInfo, task
@@ -10,17 +11,17 @@ EXTRA = Extra("mujoco", "pip install 'rtrrl[gymnasium]'")
 
 
 def make_gymnasium(name: str) -> Gymnasium:
-    """The world called `gymnasium/ID`, `ID-pos`, `ID-vel`, `ID@0,2` or `ID@0:3`.
+    """The environment `gymnasium/ID`, `ID-pos`, `ID-vel`, `ID@0,2` or `ID@0:3`.
 
-    What stands after the id says which entries of the observation are shown.
+    The part after the id says which entries of the observation are kept.
 
     >>> make_gymnasium("gymnasium/CartPole-v1-pos").keep
     (0, 2)
     >>> make_gymnasium("gymnasium/Pendulum-v1@0:2").keep
     (0, 1)
 
-    **Raises** `UnknownNameError` where gymnasium has no such world, `RtrrlError` where the entries
-    cannot be read or are not there.
+    **Raises** `UnknownNameError` where gymnasium has no such environment, `RtrrlError` where the
+    entries cannot be read or do not exist.
     """
     view = name.removeprefix("gymnasium/")
     id, at, indices = view.partition("@")
@@ -51,23 +52,18 @@ def _indices(name: str, text: str) -> tuple[int, ...]:
     return tuple(kept)
 
 
-_RUNS = (
-    ("HalfCheetah-v5", "run on two legs in a plane", "truncated at 1000 steps"),
-    ("Hopper-v5", "hop on one leg in a plane", "terminated by a fall, truncated at 1000 steps"),
-)
-
+# fmt: off
 TASKS: tuple[Task, ...] = tuple(
-    task(
-        "gymnasium",
-        f"gymnasium/{id}-pos",
-        lambda id=id: make_gymnasium(f"gymnasium/{id}-pos"),
-        f"{what}, seeing positions alone",
-        hidden="all velocities",
-        ends=ends,
-        extra=EXTRA,
+    task("gymnasium", name, functools.partial(make_gymnasium, name), description, "all velocities",
+         ends, extra=EXTRA)
+    for name, description, ends in (
+        ("gymnasium/HalfCheetah-v5-pos", "run on two legs in a plane, observing positions only",
+         "truncated at 1000 steps"),
+        ("gymnasium/Hopper-v5-pos", "hop on one leg in a plane, observing positions only",
+         "terminated by a fall, truncated at 1000 steps"),
     )
-    for id, what, ends in _RUNS
 )
+# fmt: on
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -75,9 +71,9 @@ FAMILIES: tuple[Family, ...] = (
             "gymnasium/ID",
             "gymnasium/CartPole-v1-pos",
             "gymnasium",
-            "any world of Gymnasium; ID-pos, ID-vel, ID@0,2 or ID@0:3 show a part of it",
-            hidden="what is not kept",
-            ends="as the world says: terminated or truncated",
+            "any Gymnasium environment; ID-pos, ID-vel, ID@0,2 or ID@0:3 observe a part of it",
+            "what is not kept",
+            "terminated or truncated, as the environment defines",
         ),
         "gymnasium",
         make_gymnasium,

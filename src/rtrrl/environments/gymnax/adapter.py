@@ -1,9 +1,12 @@
-"""The worlds of gymnax (≥ 1.0), stepped without their automatic reset.
+"""The environments of gymnax (≥ 1.0), stepped without their automatic reset.
 
-gymnax is imported only when a world is built: its import is slow.
+gymnax is imported only when an environment is made: its import is slow.
 """
 
 import functools
+import importlib
+import sys
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,30 +24,31 @@ from rtrrl.types import Key, TimeStep
 
 _Items = tuple[tuple[str, Any], ...]
 
-# What gymnax declares and what it returns differ here: the bounds that hold.
 _TRUE_BOUNDS: dict[str, tuple[Any, Any]] = {
     "MemoryChain-bsuite": (-1, 1),
     "GaussianBandit-misc": ([-np.inf, 0, 0, -1], [np.inf, 1, 1, 1]),
     "BernoulliBandit-misc": ([0, 0, 0, -1], 1),
     "MetaMaze-misc": (0, [1] * 13 + [10, 200]),
 }
+"""The bounds that hold where gymnax declares others than it returns."""
 
 
 class Gymnax(Environment):
-    """A gymnax world behind the protocol of `Environment`.
+    """A gymnax environment.
 
     `terminated` becomes discount 0. `truncated` (the time limit alone) keeps discount 1; a step
     that is both is a termination. All numbers are made float32 or int32: gymnax mixes dtypes and
     Python numbers, which a `scan` cannot carry.
 
     **Arguments:** `id`, gymnax's own name; `options` for its constructor; `params` to replace among
-    its parameters; `random=False` promises that a step draws no random number that matters, and
-    then the work of drawing them is saved.
+    its parameters; `random=False` asserts that no random number drawn in a step has an effect, and
+    saves the work of drawing them.
 
-    **Raises** `UnknownNameError` where `id` is unknown, `RtrrlError` where the world does not have
-    an option or parameter, `UnsupportedSpaceError` where a space is neither discrete nor a box.
+    **Raises** `UnknownNameError` where `id` is unknown, `RtrrlError` where the environment does not
+    have an option or parameter, `UnsupportedSpaceError` where a space is neither discrete nor a
+    box.
 
-    Everything is static: the world's constants are compiled in.
+    Everything is static: the environment's constants are compiled in.
 
     Source: Lange, "gymnax: A JAX-based reinforcement learning environment library", 2022.
     """
@@ -70,72 +74,97 @@ class Gymnax(Environment):
 
     @property
     def name(self) -> str:
-        """gymnax's own name."""
         return self.id
 
     @property
     def observation_space(self) -> Space:
-        """As gymnax declares it, corrected where it returns something else."""
         return _spaces(self.id, self.options, self.params)[0]
 
     @property
     def action_space(self) -> Space:
-        """As gymnax declares it."""
         return _spaces(self.id, self.options, self.params)[1]
 
     def reset(self, key: Key) -> tuple[Any, Float[Array, "..."]]:
-        """The state and first observation of a new episode."""
-        world, settings = self._world()
+        environment, params = _environment(self.id, self.options, self.params)
         with jax.enable_x64(False):  # gymnax mixes dtypes that do not mix under x64
-            observation, state = world.reset_env(key, settings)
-        return _strong(state), jnp.asarray(observation, jnp.float32)
+            observation, state = environment.reset_env(key, params)
+        return _strongly_typed(state), jnp.asarray(observation, jnp.float32)
 
     def step(self, key: Key, state: Any, action: Shaped[Array, "..."]) -> tuple[Any, TimeStep]:
-        """One step, the real final observation included."""
-        world, settings = self._world()
-        key = key if self.random else _no_key()
+        environment, params = _environment(self.id, self.options, self.params)
+        key = key if self.random else jax.random.key(0, impl=_CONSTANT_PRNG)
         action = action.astype(
             jnp.int32 if isinstance(self.action_space, Discrete) else jnp.float32
         )
         with jax.enable_x64(False):
-            observation, state, reward, terminated, _ = world.step_env(key, state, action, settings)
-            truncated = world.is_truncated(state, settings)
-        return _strong(state), TimeStep(
+            observation, state, reward, terminated, _ = environment.step_env(
+                key, state, action, params
+            )
+            truncated = environment.is_truncated(state, params)
+        return _strongly_typed(state), TimeStep(
             observation=jnp.asarray(observation, jnp.float32),
             reward=jnp.asarray(reward, jnp.float32),
             discount=1 - jnp.asarray(terminated, jnp.float32),
             last=jnp.logical_or(terminated, truncated),
         )
 
-    def _world(self):
-        return _world(self.id, self.options, self.params)
+
+class _DeferredModule(types.ModuleType):
+    """Imports the module of its name when one of its attributes is first used."""
+
+    def __getattr__(self, attribute: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), attribute)
+
+
+@functools.cache
+def import_gymnax() -> Any:
+    """The module gymnax, without the packages that it imports only to draw (3 s of import).
+
+    Its environments refer to them as deferred modules; nothing is left in `sys.modules`, so that
+    any other import of these packages is not affected.
+    """
+    deferred = {
+        name: _DeferredModule(name)
+        for name in ("matplotlib.pyplot", "seaborn")
+        if name not in sys.modules
+    }
+    sys.modules.update(deferred)
+    try:
+        import gymnax
+    finally:
+        for name, module in deferred.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+    return gymnax
 
 
 @functools.lru_cache(maxsize=256)
-def _world(id: str, options: _Items, params: _Items) -> Any:
-    """gymnax's world and parameters; kept here because neither can be hashed."""
-    import gymnax
-
+def _environment(id: str, options: _Items, params: _Items) -> Any:
+    """gymnax's environment and parameters; cached because neither can be hashed."""
+    gymnax = import_gymnax()
     if id not in gymnax.registered_envs:
-        raise UnknownNameError("gymnax world", id, gymnax.registered_envs)
+        raise UnknownNameError("gymnax environment", id, gymnax.registered_envs)
     try:
-        # Called inside a trace, the world's constants must still be numbers.
+        # Inside a trace, the environment's constants must still be concrete numbers.
         with jax.ensure_compile_time_eval(), jax.enable_x64(False):
-            world, settings = gymnax.make(id, **dict(options))
-            return world, settings.replace(**dict(params))
+            environment, defaults = gymnax.make(id, **dict(options))
+            return environment, defaults.replace(**dict(params))
     except TypeError as error:
-        raise RtrrlError(f"gymnax world '{id}': {error}") from error
+        raise RtrrlError(f"gymnax environment '{id}': {error}") from error
 
 
 @functools.lru_cache(maxsize=256)
 def _spaces(id: str, options: _Items, params: _Items) -> tuple[Space, Space]:
-    world, settings = _world(id, options, params)
+    environment, settings = _environment(id, options, params)
     with jax.ensure_compile_time_eval(), jax.enable_x64(False):
-        seen, done = world.observation_space(settings), world.action_space(settings)
-    observation_space = _space(seen)
+        observed = environment.observation_space(settings)
+        actions = environment.action_space(settings)
+    observation_space = _space(observed)
     if id in _TRUE_BOUNDS and isinstance(observation_space, Box):
         observation_space = Box.of(*_TRUE_BOUNDS[id], observation_space.shape)
-    return observation_space, _space(done)
+    return observation_space, _space(actions)
 
 
 def _space(space: Any) -> Space:
@@ -151,7 +180,7 @@ def _space(space: Any) -> Space:
     raise UnsupportedSpaceError(f"gymnax space {space}: only Discrete and Box are supported")
 
 
-def _strong(state: Any) -> Any:
+def _strongly_typed(state: Any) -> Any:
     """The same numbers as arrays of one dtype per kind, so that a loop can carry them."""
     kinds = ((jnp.bool_, jnp.bool_), (jnp.integer, jnp.int32), (jnp.floating, jnp.float32))
 
@@ -162,8 +191,7 @@ def _strong(state: Any) -> Any:
     return jax.tree.map(cast, state)
 
 
-# A generator whose every bit is 0: what is "drawn" from it is a constant.
-_NOTHING = define_prng_impl(
+_CONSTANT_PRNG = define_prng_impl(
     key_shape=(1,),
     seed=lambda _: jnp.zeros((1,), jnp.uint32),
     split=lambda _, shape: jnp.zeros((*shape, 1), jnp.uint32),
@@ -172,7 +200,4 @@ _NOTHING = define_prng_impl(
     name="rtrrl_nothing",
     tag="rtrrl0",
 )
-
-
-def _no_key() -> Key:
-    return jax.random.key(0, impl=_NOTHING)
+"""A generator whose every bit is 0: drawing from it costs nothing."""

@@ -1,4 +1,4 @@
-"""Delayed recall: one cue among K, a wait, and the question which it was."""
+"""Delayed recall: one cue among K, a delay, and a query for the cue."""
 
 import equinox as eqx
 import jax
@@ -12,14 +12,14 @@ from rtrrl.types import Key, TimeStep
 
 
 class DelayedRecallState(eqx.Module):
-    """The cue to be remembered and the steps since it was shown."""
+    """The cue, and the number of steps since it was shown."""
 
     cue: Int[Array, ""]
     time: Int[Array, ""]
 
 
 class DelayedRecall(Environment):
-    """A cue is shown once; after `delay` steps without it the agent says which it was.
+    """A cue is shown once; after `delay` steps without it the action must name it.
 
     The observation has `cues` + 2 entries, [one-hot, cue flag, query flag]:
 
@@ -28,12 +28,12 @@ class DelayedRecall(Environment):
         time delay + 1        zeros, query flag 1
         time delay + 2        zeros (the final observation)
 
-    The action at the query is the answer: reward +1 if it names the cue, −1 if not, and the episode
-    terminates after delay + 2 steps. Every other action is ignored and rewarded with 0. The best
+    The action at the query has the reward +1 if it names the cue, −1 if not, and the episode
+    terminates after delay + 2 steps. Every other action has no effect and the reward 0. The best
     return is 1, a random policy's mean is 2/cues − 1, and so is that of any policy without memory.
 
     **Raises** `RtrrlError` where there are fewer than 2 cues, the delay is negative, or the
-    distraction is no probability.
+    distraction is not a probability.
 
     Source: `MemoryChain` of bsuite (Osband et al. 2020), with K cues, distraction and no clock.
     """
@@ -52,16 +52,13 @@ class DelayedRecall(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """[one-hot, cue flag, query flag]."""
         return Box.of(0, 1, (self.cues + 2,))
 
     @property
     def action_space(self) -> Discrete:
-        """The cue that is meant."""
         return Discrete(self.cues)
 
     def reset(self, key: Key) -> tuple[DelayedRecallState, Float[Array, " {self.cues}+2"]]:
-        """Shows a cue, each as likely as the others."""
         cue = jax.random.randint(key, (), 0, self.cues, jnp.int32)
         flags = jnp.array([1, 0], jnp.float32)
         observation = jnp.concatenate([jax.nn.one_hot(cue, self.cues, dtype=jnp.float32), flags])
@@ -70,19 +67,18 @@ class DelayedRecall(Environment):
     def step(
         self, key: Key, state: DelayedRecallState, action: Int[Array, ""]
     ) -> tuple[DelayedRecallState, TimeStep]:
-        """Waits, or takes the answer; draws random numbers only to distract."""
-        asked = state.time == self.delay + 1
-        answer = jnp.where(action == state.cue, 1, -1)
+        queried = state.time == self.delay + 1
+        reward = jnp.where(action == state.cue, 1, -1)
         state = DelayedRecallState(state.cue, state.time + 1)
         query = (state.time == self.delay + 1).astype(jnp.float32)
         return state, TimeStep(
-            observation=jnp.concatenate([self._shown(key, state.time), jnp.stack([0, query])]),
-            reward=jnp.where(asked, answer, 0).astype(jnp.float32),
-            discount=1 - asked.astype(jnp.float32),
-            last=asked,
+            observation=jnp.concatenate([self._cue_part(key, state.time), jnp.stack([0, query])]),
+            reward=jnp.where(queried, reward, 0).astype(jnp.float32),
+            discount=1 - queried.astype(jnp.float32),
+            last=queried,
         )
 
-    def _shown(self, key: Key, time: Int[Array, ""]) -> Float[Array, " {self.cues}"]:
+    def _cue_part(self, key: Key, time: Int[Array, ""]) -> Float[Array, " {self.cues}"]:
         if self.distraction == 0:
             return jnp.zeros(self.cues, jnp.float32)
         key_whether, key_which = jax.random.split(key)

@@ -1,4 +1,4 @@
-"""The T-maze: remember a sign from the start of a corridor at its end."""
+"""The T-maze: remember at the end of a corridor a sign from its start."""
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ NORTH, EAST, SOUTH, WEST = range(4)
 
 
 class TMazeState(eqx.Module):
-    """Where the agent is in the corridor (0 … length) and whether the goal lies north."""
+    """The position in the corridor (0 … length), and whether the goal lies north."""
 
     position: Int[Array, ""]
     north: Bool[Array, ""]
@@ -23,13 +23,14 @@ class TMazeState(eqx.Module):
 class TMaze(Environment):
     """A corridor from the start (position 0) east to a T-junction (position `length`).
 
-    What is seen: the sign at the start, [0, 1, 1] if the goal lies north of the junction and
+    The observation is the sign at the start, [0, 1, 1] if the goal lies north of the junction and
     [1, 1, 0] if south; [1, 0, 1] in the corridor; [0, 1, 0] at the junction; zeros after the turn.
-    The sign is seen nowhere else, and each side is as likely as the other.
+    Both sides are equally likely.
 
     Actions: 0 north, 1 east, 2 south, 3 west. Rewards: +4 for the turn to the goal, −0.1 for the
     wrong turn, −0.1 for every step that runs into a wall (east at the junction is one), else 0.
-    Either turn terminates. There is no time limit here: `TimeLimit` adds one.
+    Either turn terminates. There is no time limit here: `TimeLimit` adds one. Steps are
+    deterministic.
 
     The best policy goes east `length` times and turns: return 4 in length + 1 steps.
 
@@ -46,24 +47,19 @@ class TMaze(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """The four patterns that can be seen."""
         return Box.of(0, 1, (3,))
 
     @property
     def action_space(self) -> Discrete:
-        """North, east, south, west."""
         return Discrete(4)
 
     def reset(self, key: Key) -> tuple[TMazeState, Float[Array, "3"]]:
-        """At the start, with the goal on either side."""
         state = TMazeState(jnp.zeros((), jnp.int32), jax.random.bernoulli(key))
         return state, self._observe(state)
 
     def step(
         self, key: Key, state: TMazeState, action: Int[Array, ""]
     ) -> tuple[TMazeState, TimeStep]:
-        """One move; no random number is drawn."""
-        del key
         vertical = (action == NORTH) | (action == SOUTH)
         turned = vertical & (state.position == self.length)
         found = turned & ((action == NORTH) == state.north)
@@ -80,7 +76,7 @@ class TMaze(Environment):
 
     def _observe(self, state: TMazeState) -> Float[Array, "3"]:
         start, junction = state.position == 0, state.position == self.length
-        # West, the way the corridor runs on, and east, as walls of a cell would be drawn.
+        # The walls of a cell: west, along the corridor, and east.
         first = jnp.where(start, ~state.north, ~junction)
         middle = start | junction
         third = jnp.where(start, state.north, ~junction)

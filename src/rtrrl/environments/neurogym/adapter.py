@@ -1,6 +1,6 @@
 """The tasks of NeuroGym, one trial an episode, through the Gymnasium adapter.
 
-neurogym is imported only when a world is built.
+neurogym is imported only when an environment is made.
 """
 
 import importlib.util
@@ -13,10 +13,10 @@ INSTALL = "pip install 'rtrrl[neuro]' && pip install --no-deps neurogym==2.2.0"
 
 
 def make_trials(id: str, title: str) -> Gymnasium:
-    """NeuroGym's task `id`; an episode is a trial, so that its return is what the trial earned.
+    """NeuroGym's task `id`; an episode is a trial, so that its return is the reward of the trial.
 
-    NeuroGym goes from trial to trial without an end. Here a trial's last step terminates, and the
-    agent begins the next one with no memory of it; its learning goes on, of course.
+    NeuroGym goes from trial to trial without an end. Here the last step of a trial terminates, and
+    the next trial starts from the initial hidden state; parameters and traces are kept.
 
     **Raises** `RtrrlError` where neurogym is not installed, `UnknownNameError` where it has no such
     task.
@@ -26,10 +26,10 @@ def make_trials(id: str, title: str) -> Gymnasium:
     """
     if importlib.util.find_spec("neurogym") is None:
         raise RtrrlError(f"neurogym is not installed: {INSTALL}")
-    return Gymnasium(f"neurogym:{id}", None, title, one_trial_an_episode)
+    return Gymnasium(f"neurogym:{id}", None, title, one_trial_per_episode)
 
 
-def one_trial_an_episode(world: Any) -> Any:
+def one_trial_per_episode(environment: Any) -> Any:
     """Terminates where the next trial would begin."""
     import gymnasium
 
@@ -37,11 +37,11 @@ def one_trial_an_episode(world: Any) -> Any:
         def reset(self, *, seed: int | None = None, options: dict | None = None) -> Any:
             if seed is not None:
                 trials: Any = self.unwrapped
-                trials.seed(seed)  # which neurogym's own reset forgets
+                trials.seed(seed)  # neurogym's own reset does not
             return self.env.reset(seed=seed, options=options)
 
         def step(self, action: Any) -> Any:
-            seen, reward, terminated, truncated, info = self.env.step(action)
-            return seen, reward, terminated or bool(info["new_trial"]), truncated, info
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            return observation, reward, terminated or bool(info["new_trial"]), truncated, info
 
-    return Trials(world)
+    return Trials(environment)

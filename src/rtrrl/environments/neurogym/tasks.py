@@ -1,5 +1,7 @@
 """The tasks of NeuroGym."""
 
+import functools
+
 from rtrrl.environments.catalogue import Extra, Family, Task, TaskInfo, task
 from rtrrl.environments.gymnasium.adapter import Gymnasium
 from rtrrl.environments.neurogym.adapter import INSTALL, make_trials
@@ -8,41 +10,29 @@ EXTRA = Extra("neurogym", INSTALL)
 
 
 def make_neurogym(name: str) -> Gymnasium:
-    """The task called `neurogym/ID`."""
+    """The task `neurogym/ID`."""
     return make_trials(name.removeprefix("neurogym/"), name)
 
 
-_TRIALS = (
-    (
-        "PerceptualDecisionMaking-v0",
-        "say which of two noisy stimuli is the stronger, once the fixation ends",
-        "nothing, but the stimuli are noise",
-    ),
-    (
-        "DelayMatchSample-v0",
-        "say whether the second stimulus is the same as the first",
-        "the first stimulus",
-    ),
-    (
-        "ContextDecisionMaking-v0",
-        "decide by one of two noisy modalities, as the context says",
-        "nothing, but the stimuli are noise",
-    ),
-)
+_ENDS = "terminated when the trial ends"
 
+# fmt: off
 TASKS: tuple[Task, ...] = tuple(
-    task(
-        "neurogym",
-        f"neurogym/{id}",
-        lambda id=id: make_neurogym(f"neurogym/{id}"),
-        what,
-        hidden=hidden,
-        ends="terminated when the trial ends",
-        optimal=1.0,
-        extra=EXTRA,
+    task("neurogym", f"neurogym/{id}", functools.partial(make_neurogym, f"neurogym/{id}"),
+         description, hidden, _ENDS, None, 1.0, extra=EXTRA)
+    for id, description, hidden in (
+        ("PerceptualDecisionMaking-v0",
+         "choose the stronger of two noisy stimuli, once the fixation ends",
+         "nothing, but the stimuli are noisy"),
+        ("DelayMatchSample-v0",
+         "decide whether the second stimulus is the same as the first",
+         "the first stimulus"),
+        ("ContextDecisionMaking-v0",
+         "decide by the one of two noisy modalities that the context selects",
+         "nothing, but the stimuli are noisy"),
     )
-    for id, what, hidden in _TRIALS
 )
+# fmt: on
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -51,8 +41,8 @@ FAMILIES: tuple[Family, ...] = (
             "neurogym/PerceptualDecisionMaking-v0",
             "neurogym",
             "any task of NeuroGym, one trial an episode",
-            hidden="as the task says",
-            ends="terminated when the trial ends",
+            "as the task defines",
+            _ENDS,
             extra=EXTRA,
         ),
         "neurogym",

@@ -1,6 +1,6 @@
-"""Worlds of POPGym, written in JAX; what they do is measured against the package popgym 1.0.7.
+"""Environments of POPGym, written in JAX and tested against the package popgym 1.0.7.
 
-A world's defaults are POPGym's level "Easy"; its docstring has the other two.
+The defaults of an environment are POPGym's level "Easy"; its docstring has the other two.
 """
 
 from rtrrl.environments.popgym.autoencode import Autoencode as Autoencode

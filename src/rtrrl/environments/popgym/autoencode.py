@@ -1,30 +1,20 @@
-"""Autoencode: see a pack of cards, then recite it backwards."""
+"""Autoencode: observe a pack of cards, then name them in reverse order."""
 
-import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Int8
+from jaxtyping import Array, Float, Int
 
-from rtrrl.environments.base import Environment
 from rtrrl.environments.popgym import cards
-from rtrrl.environments.spaces import Box, Discrete
-from rtrrl.types import Key, TimeStep
+from rtrrl.environments.spaces import Box
 
 
-class AutoencodeState(eqx.Module):
-    """The suits in the order in which they are dealt, and the steps taken."""
-
-    deck: Int8[Array, "cards"]
-    time: Int[Array, ""]
-
-
-class Autoencode(Environment):
+class Autoencode(cards.DealGame):
     """All N = 52 decks cards are dealt one a step, then named from the last to the first.
 
     The observation has six entries, [play, watch, suit one-hot]: `watch` is 1 while cards are left
     to be dealt; with the last card `play` becomes 1 instead, and from then on the suit is 0
-    whatever is done. Action: a suit, 0 … 3. Reward: 0 for the N − 1 steps in which cards are dealt;
-    then 1/N for the right suit and −1/N for a wrong one, N times. The episode terminates after
-    2N − 1 steps. The best return is 1, a random policy's mean −0.5.
+    whatever the actions. Action: a suit, 0 … 3. Reward: 0 for the N − 1 steps in which cards are
+    dealt; then 1/N for the right suit and −1/N for a wrong one, N times. The episode terminates
+    after 2N − 1 steps. The best return is 1, a random policy's mean −0.5.
 
     POPGym's levels: 1, 2 and 3 decks.
 
@@ -34,44 +24,23 @@ class Autoencode(Environment):
     2023; behaviour of the package popgym 1.0.7.
     """
 
-    decks: int = eqx.field(static=True, default=1)
-
-    def __check_init__(self):
-        cards.require_decks(self.decks)
-
     @property
     def observation_space(self) -> Box:
-        """[play, watch, suit one-hot]."""
-        return Box.of(0, 1, (2 + cards.SUITS,))
+        return Box.of(0, 1, (2 + self.kinds,))
 
     @property
-    def action_space(self) -> Discrete:
-        """A suit."""
-        return Discrete(cards.SUITS)
+    def steps(self) -> int:
+        return 2 * self.size - 1
 
-    def reset(self, key: Key) -> tuple[AutoencodeState, Float[Array, "6"]]:
-        """Shuffles, and deals the first card."""
-        deck = cards.pack(key, cards.SUITS, self.decks)
-        state = AutoencodeState(deck, jnp.zeros((), jnp.int32))
-        return state, _observation(jnp.zeros((), bool), deck[0])
+    def observe(self, state: cards.DealState) -> Float[Array, "6"]:
+        play = state.time >= self.size - 1
+        suit = jnp.where(state.time < self.size, state.deck[state.time], 0)
+        mode = jnp.stack([play, ~play]).astype(jnp.float32)
+        return jnp.concatenate([mode, cards.one_hot(suit, self.kinds)])
 
-    def step(
-        self, key: Key, state: AutoencodeState, action: Int[Array, ""]
-    ) -> tuple[AutoencodeState, TimeStep]:
-        """Deals a card, or takes one back if it is named; no random number is drawn."""
-        del key
-        n = state.deck.size
+    def reward(self, state: cards.DealState, action: Int[Array, ""]) -> Float[Array, ""]:
+        # after N − 1 steps the action names card N − 1, and so on down to card 0
         time = state.time + 1
-        dealt = time < n
-        # Dealt are cards 0 … time; recited, with time = n … 2n − 1, are n − 1 … 0.
-        card = state.deck[jnp.where(dealt, time, 2 * n - 1 - time)]
-        reward = jnp.where(action == card, 1 / n, -1 / n)
-        observation = _observation(time >= n - 1, jnp.where(dealt, card, 0))
-        return AutoencodeState(state.deck, time), cards.answer(
-            observation, jnp.where(dealt, 0, reward), time == 2 * n - 1
-        )
-
-
-def _observation(play: Bool[Array, ""], suit: Int[Array, ""]) -> Float[Array, "6"]:
-    mode = jnp.stack([play, ~play]).astype(jnp.float32)
-    return jnp.concatenate([mode, cards.one_hot(suit, cards.SUITS)])
+        target = state.deck[self.steps - time]
+        named = jnp.where(action == target, 1 / self.size, -1 / self.size)
+        return jnp.where(time < self.size, 0, named)

@@ -1,4 +1,4 @@
-"""Minesweeper on a board that is never seen."""
+"""Minesweeper on a board that is not observed."""
 
 import itertools
 import math
@@ -17,17 +17,17 @@ from rtrrl.types import Key, TimeStep
 
 
 class MinesweeperState(eqx.Module):
-    """The board row by row: mines, numbers and what was viewed; and the steps taken."""
+    """The board row by row (mines, numbers, viewed squares), and the number of steps."""
 
     mined: Bool[Array, "squares"]
     numbers: Int8[Array, "squares"]
-    """How many mines lie on the square itself and on the up to eight around it."""
+    """The number of mines on the square itself and on the up to eight around it."""
     viewed: Bool[Array, "squares"]
     time: Int[Array, ""]
 
 
 class Minesweeper(Environment):
-    """View all squares without a mine; what is seen is the number on the last square alone.
+    """View all squares without a mine; only the number on the last square is observed.
 
     The number counts the mines on the square itself and on its neighbours. The observation is that
     number, one-hot (min(mines + 1, 10) entries); it is 0 at the start. Action: [row, column]. With
@@ -41,7 +41,7 @@ class Minesweeper(Environment):
     truncated after T steps. A policy that never errs returns 1, but the first square is a gamble.
 
     The observation does not say which square was viewed: an agent needs its last action as an
-    input.
+    input. Steps are deterministic.
 
     POPGym's levels: (size, mines) = ((4, 4), 2), ((6, 6), 6) and ((8, 8), 10).
 
@@ -69,30 +69,25 @@ class Minesweeper(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """The number on the square, one-hot."""
         return Box.of(0, 1, (self._kinds,))
 
     @property
     def action_space(self) -> MultiDiscrete:
-        """[row, column]."""
         return MultiDiscrete(self.size)
 
     def reset(self, key: Key) -> tuple[MinesweeperState, Float[Array, " observed"]]:
-        """Lays the mines, every arrangement as likely as the others."""
         squares = math.prod(self.size)
         mined = shuffled(key, np.repeat([1, 0], [self.mines, self.steps])) > 0
-        numbers = _around(mined.reshape(self.size)).ravel()
+        numbers = _mine_counts(mined.reshape(self.size)).ravel()
         state = MinesweeperState(mined, numbers, jnp.zeros(squares, bool), jnp.int32(0))
-        return state, self._seen(jnp.zeros((), jnp.int8))
+        return state, self._observe(jnp.zeros((), jnp.int8))
 
     def step(
         self, key: Key, state: MinesweeperState, action: Int[Array, "2"]
     ) -> tuple[MinesweeperState, TimeStep]:
-        """Views one square; no random number is drawn."""
-        del key
         square = action[0] * self.size[1] + action[1]
         mine, again = state.mined[square], state.viewed[square]
-        # Compared, not scattered into: a scatter is a loop of its own on a CPU.
+        # A comparison, not a scatter, which is a loop of its own on a CPU.
         here = jnp.arange(state.viewed.size) == square
         viewed = state.viewed | (here & ~mine)
         time = state.time + 1
@@ -100,7 +95,7 @@ class Minesweeper(Environment):
         success = 1 / self.steps
         reward = jnp.where(again, -0.5 / (self.steps - 2), success)
         return MinesweeperState(state.mined, state.numbers, viewed, time), TimeStep(
-            observation=self._seen(state.numbers[square]),
+            observation=self._observe(state.numbers[square]),
             reward=jnp.where(mine, -0.5 - success, reward).astype(jnp.float32),
             discount=1 - over.astype(jnp.float32),
             last=over | (time == self.steps),
@@ -110,11 +105,11 @@ class Minesweeper(Environment):
     def _kinds(self) -> int:
         return min(self.mines + 1, 10)
 
-    def _seen(self, number: Int8[Array, ""]) -> Float[Array, " observed"]:
+    def _observe(self, number: Int8[Array, ""]) -> Float[Array, " observed"]:
         return jax.nn.one_hot(number, self._kinds, dtype=jnp.float32)
 
 
-def _around(mined: Bool[Array, "rows columns"]) -> Int8[Array, "rows columns"]:
+def _mine_counts(mined: Bool[Array, "rows columns"]) -> Int8[Array, "rows columns"]:
     """The number of mines among each square and its up to eight neighbours."""
     rows, columns = mined.shape
     padded = jnp.pad(mined.astype(jnp.int8), 1)

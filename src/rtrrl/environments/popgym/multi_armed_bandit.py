@@ -1,4 +1,4 @@
-"""Multi-armed bandit: find the arm that pays best and stay with it."""
+"""Multi-armed bandit: find the arm that pays best and keep to it."""
 
 import equinox as eqx
 import jax
@@ -12,16 +12,16 @@ from rtrrl.types import Key, TimeStep
 
 
 class MultiArmedBanditState(eqx.Module):
-    """With which probability each arm pays, and the steps taken."""
+    """The probability with which each arm pays, and the number of steps."""
 
     probabilities: Float[Array, "arms"]
     time: Int[Array, ""]
 
 
 class MultiArmedBandit(Environment):
-    """Each arm pays with a probability of its own, uniform in [0, 1), drawn anew every episode.
+    """Each arm pays with a probability that is uniform in [0, 1) and drawn in every episode.
 
-    The observation is whether the last arm paid, one-hot: [1, 0] no, and so at the start, [0, 1]
+    The observation is whether the last arm paid, one-hot: [1, 0] no (also at the start), [0, 1]
     yes. Action: an arm. With T = `steps`, the reward is 1/T if it pays, else −1/T; the episode is
     truncated after T steps. A random policy's mean return is 0.
 
@@ -46,16 +46,13 @@ class MultiArmedBandit(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """[it did not pay, it paid]."""
         return Box.of(0, 1, (2,))
 
     @property
     def action_space(self) -> Discrete:
-        """An arm."""
         return Discrete(self.arms)
 
     def reset(self, key: Key) -> tuple[MultiArmedBanditState, Float[Array, "2"]]:
-        """Draws the arms' probabilities."""
         probabilities = jax.random.uniform(key, (self.arms,), jnp.float32)
         state = MultiArmedBanditState(probabilities, jnp.zeros((), jnp.int32))
         return state, jnp.array([1, 0], jnp.float32)
@@ -63,7 +60,6 @@ class MultiArmedBandit(Environment):
     def step(
         self, key: Key, state: MultiArmedBanditState, action: Int[Array, ""]
     ) -> tuple[MultiArmedBanditState, TimeStep]:
-        """Pulls an arm; it pays if a number drawn uniformly from `key` is below its probability."""
         paid = jax.random.uniform(key, (), jnp.float32) < state.probabilities[action]
         time = state.time + 1
         return MultiArmedBanditState(state.probabilities, time), TimeStep(

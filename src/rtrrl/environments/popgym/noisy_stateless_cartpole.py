@@ -1,4 +1,6 @@
-"""Cart and pole whose velocities are not seen, and whose positions are seen through noise."""
+"""Cart and pole with noisy positions and no velocities in the observation."""
+
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -13,11 +15,11 @@ from rtrrl.types import Key, TimeStep
 
 
 class NoisyStatelessCartPole(Environment):
-    """`StatelessCartPole` with Gaussian noise on all that is seen.
+    """`StatelessCartPole` with Gaussian noise on the observation.
 
-    To both x and θ, at every step and at the start, N(0, σ²) is added, and the sum is clipped to
-    the bounds of the observation space. All else is as without noise: an episode ends where the
-    true x or θ says so.
+    N(0, σ²) is added to both x and θ, at the start and at every step, and the sum is clipped to the
+    bounds of the observation space. All else is as without noise: the end of an episode depends on
+    the true x and θ.
 
     POPGym's levels: σ = 0.1, 0.2 and 0.3, all of 200 steps.
 
@@ -37,33 +39,29 @@ class NoisyStatelessCartPole(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """[x, θ], up to twice where the episode terminates."""
         return self._cart.observation_space
 
     @property
     def action_space(self) -> Discrete:
-        """Left, right."""
         return self._cart.action_space
 
     def reset(self, key: Key) -> tuple[CartPoleState, Float[Array, "2"]]:
-        """Near the middle, nearly upright and nearly at rest."""
         key_start, key_noise = jax.random.split(key)
-        state, seen = self._cart.reset(key_start)
-        return state, self._blurred(key_noise, seen)
+        state, observation = self._cart.reset(key_start)
+        return state, self._noisy(key_noise, observation)
 
     def step(
         self, key: Key, state: CartPoleState, action: Int[Array, ""]
     ) -> tuple[CartPoleState, TimeStep]:
-        """One push, seen through noise that is drawn from `key`."""
-        state, told = self._cart.step(key, state, action)
-        seen = self._blurred(key, told.observation)
-        return state, TimeStep(seen, told.reward, told.discount, told.last)
+        state, timestep = self._cart.step(key, state, action)
+        observation = self._noisy(key, timestep.observation)
+        return state, dataclasses.replace(timestep, observation=observation)
 
     @property
     def _cart(self) -> StatelessCartPole:
         return StatelessCartPole(self.steps)
 
-    def _blurred(self, key: Key, seen: Float[Array, "2"]) -> Float[Array, "2"]:
+    def _noisy(self, key: Key, observation: Float[Array, "2"]) -> Float[Array, "2"]:
         space = self.observation_space
         noise = self.sigma * jax.random.normal(key, (2,), jnp.float32)
-        return jnp.clip(seen + noise, jnp.float32(space.low), jnp.float32(space.high))
+        return jnp.clip(observation + noise, jnp.float32(space.low), jnp.float32(space.high))

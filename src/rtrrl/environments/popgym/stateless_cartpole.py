@@ -1,4 +1,4 @@
-"""Cart and pole whose velocities are not seen."""
+"""Cart and pole without velocities in the observation."""
 
 import equinox as eqx
 import jax
@@ -16,11 +16,11 @@ CART_MASS, POLE_MASS = 1.0, 0.1
 HALF_POLE = 0.5
 FORCE = 10.0
 INTERVAL = 0.02
-FARTHEST, STEEPEST = 2.4, 12 * 2 * np.pi / 360
+MAX_POSITION, MAX_ANGLE = 2.4, 12 * 2 * np.pi / 360
 
 
 class CartPoleState(eqx.Module):
-    """[x, ẋ, θ, θ̇] and the steps taken."""
+    """[x, ẋ, θ, θ̇], and the number of steps."""
 
     physics: Float[Array, "4"]
     time: Int[Array, ""]
@@ -29,10 +29,10 @@ class CartPoleState(eqx.Module):
 class StatelessCartPole(Environment):
     """Balance a pole on a cart that is pushed left (0) or right (1) with 10 N every 20 ms.
 
-    Observed are the position and the angle, [x, θ], not their velocities. The reward is 1/T at
-    every step, the last included, with T = `steps`. The episode terminates where |x| > 2.4 or
-    |θ| > 12°, and is truncated after T steps. All four numbers of the state start uniform in
-    ±0.05. The best return is 1.
+    The observation is [x, θ], the position and the angle without their velocities, in a space of
+    twice the range of an episode. The reward is 1/T at every step, the last included, with
+    T = `steps`. The episode terminates where |x| > 2.4 or |θ| > 12°, and is truncated after T
+    steps. All four numbers of the state start uniform in ±0.05. The best return is 1.
 
     With masses M = 1 and m = 0.1, half a pole's length l = 0.5 and the force F:
 
@@ -59,38 +59,35 @@ class StatelessCartPole(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """[x, θ], up to twice where the episode terminates."""
-        high = [2 * FARTHEST, 2 * STEEPEST]
+        high = [2 * MAX_POSITION, 2 * MAX_ANGLE]
         return Box.of(np.negative(high), high, (2,))
 
     @property
     def action_space(self) -> Discrete:
-        """Left, right."""
         return Discrete(2)
 
     def reset(self, key: Key) -> tuple[CartPoleState, Float[Array, "2"]]:
-        """Near the middle, nearly upright and nearly at rest."""
         physics = jax.random.uniform(key, (4,), jnp.float32, -0.05, 0.05)
-        return CartPoleState(physics, jnp.zeros((), jnp.int32)), _seen(physics)
+        return CartPoleState(physics, jnp.zeros((), jnp.int32)), _observe(physics)
 
     def step(
         self, key: Key, state: CartPoleState, action: Int[Array, ""]
     ) -> tuple[CartPoleState, TimeStep]:
-        """One push; no random number is drawn."""
-        del key
         force = jnp.where(action == 1, FORCE, -FORCE)
         physics = state.physics + INTERVAL * _derivative(state.physics, force)
-        seen, time = _seen(physics), state.time + 1
-        over = (jnp.abs(seen) > jnp.array([FARTHEST, STEEPEST], jnp.float32)).any()
+        observation, time = _observe(physics), state.time + 1
+        terminated = (
+            jnp.abs(observation) > jnp.array([MAX_POSITION, MAX_ANGLE], jnp.float32)
+        ).any()
         return CartPoleState(physics, time), TimeStep(
-            observation=seen,
+            observation=observation,
             reward=jnp.float32(1 / self.steps),
-            discount=1 - over.astype(jnp.float32),
-            last=over | (time == self.steps),
+            discount=1 - terminated.astype(jnp.float32),
+            last=terminated | (time == self.steps),
         )
 
 
-def _seen(physics: Float[Array, "4"]) -> Float[Array, "2"]:
+def _observe(physics: Float[Array, "4"]) -> Float[Array, "2"]:
     return jnp.stack([physics[0], physics[2]])
 
 
