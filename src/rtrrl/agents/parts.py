@@ -27,7 +27,7 @@ class Part(NamedTuple):
     path: str
     members: Registry
     description: str
-    arguments: Callable[[Any], tuple] = lambda agent: ()
+    arguments: Callable[[Any], tuple] = lambda _: ()
     """What the part's factory is called with."""
 
 
@@ -47,11 +47,11 @@ PARTS = (
         lambda agent: (agent.policy.action_space,),
     ),
     Part("spread", "policy.spread", SPREADS, "what a Gaussian policy's σ depends on"),
-    Part("score", "policy.scoring", SCORES, "a Gaussian policy's gradient"),
-    Part("noise", "policy.noising", NOISES, "white or autoregressive noise of a Gaussian policy"),
-    Part("observations", "observation_normalizer", OBSERVATION_NORMALIZERS, "their scaling"),
-    Part("rewards", "reward_normalizer", REWARD_NORMALIZERS, "their scaling"),
-    Part("bonus", "exploration_bonus", BONUSES, "the exploration bonus"),
+    Part("score", "policy.score_estimator", SCORES, "a Gaussian policy's gradient"),
+    Part("noise", "policy.noise_process", NOISES, "white or correlated noise of a Gaussian policy"),
+    Part("observations", "inputs.observations", OBSERVATION_NORMALIZERS, "their scaling"),
+    Part("rewards", "inputs.rewards", REWARD_NORMALIZERS, "their scaling"),
+    Part("bonus", "inputs.bonus", BONUSES, "the exploration bonus"),
 )
 
 
@@ -86,7 +86,6 @@ def with_parts(agent: Module, parts: Mapping[str, Any]) -> Module:
     no such part, or the parts do not fit together.
     """
     given = [part for part in PARTS if parts.get(part.flag) is not None]
-    chosen = " ".join(f"--{part.flag} {parts[part.flag]}" for part in given)
     fields: dict[str, Any] = {}
     for part in given:
         top, _, inner = part.path.partition(".")
@@ -99,7 +98,13 @@ def with_parts(agent: Module, parts: Mapping[str, Any]) -> Module:
             if type(value) is type(getattr(whole, inner) if inner else whole):
                 continue
         fields[top] = set_path(whole, inner, value) if inner else value
+    if not fields:
+        return agent
     try:
         return dataclasses.replace(agent, **fields)
     except (TypeError, ValueError) as error:
-        raise RtrrlError(f"{chosen} does not apply: {error}") from error
+        names = {part.flag: parts[part.flag] for part in given}
+        flags = [f"--{flag} {name}" for flag, name in names.items() if isinstance(name, str)]
+        raise RtrrlError(
+            f"{' '.join(flags)} does not apply: {error}" if flags else f"{error}"
+        ) from error
