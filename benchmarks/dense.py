@@ -16,7 +16,7 @@ from rtrrl.agents import RTRRL
 
 def shape(agent: RTRRL) -> tuple[int, int]:
     """The shape of J: a row for each unit, a column for each recurrent parameter."""
-    cell = jax.eval_shape(lambda: initial_state(agent)).parameters.cell
+    cell = jax.eval_shape(lambda: initial_state(agent)).params.cell
     return cell.hidden_size, cell.weight.size + cell.tau.size
 
 

@@ -72,15 +72,15 @@ class CLoop:
 
     def pack(self, state: RTRRLState) -> np.ndarray:
         """The agent's state in C's layout, before its first update."""
-        theta, s = state.parameters, np.zeros(1, self._layout())
+        theta, s = state.params, np.zeros(1, self._layout())
         s["theta"] = _flat(
             theta.cell.weight.T, theta.cell.tau, theta.actor.weight, theta.critic.weight
         )
         s["influence"] = _flat(state.influence.weight[0].T, state.influence.tau)
         s["feedback_actor"] = _flat(theta.actor.feedback.value)
         s["feedback_critic"] = _flat(theta.critic.feedback.value)
-        s["h"] = _flat(state.now.h)
-        s["y"] = _flat(theta.actor(theta.cell.features(state.now.h)))
+        s["h"] = _flat(state.last.h)
+        s["y"] = _flat(theta.actor(theta.cell.features(state.last.h)))
         s["value"] = state.value
         s["b1_power"] = s["b2_power"] = 1
         return s
@@ -105,7 +105,7 @@ def _sizes(agent: RTRRL, state: RTRRLState) -> dict[str, int]:
     assert isinstance(agent.policy, Categorical)
     assert agent.meta_input
     return {
-        "HIDDEN": state.parameters.cell.hidden_size,
+        "HIDDEN": state.params.cell.hidden_size,
         "OBSERVATIONS": agent.observation_size,
         "ACTIONS": agent.policy.output_size,
     }

@@ -92,7 +92,7 @@ def _beside_product(hidden: int) -> Case:
 
 def weight_bytes(agent: RTRRL) -> int:
     """Bytes of the recurrent weights."""
-    weight = jax.eval_shape(lambda: initial_state(agent)).parameters.cell.weight
+    weight = jax.eval_shape(lambda: initial_state(agent)).params.cell.weight
     return weight.size * weight.dtype.itemsize
 
 

@@ -25,7 +25,7 @@ def least(agent: RTRRL) -> int:
     """Bytes of parameters, influence (one number a weight), traces and Adam's two moments."""
 
     def trainable() -> PyTree:
-        params = initial_state(agent).parameters
+        params = initial_state(agent).params
         return [parameters(params)] * 4, recurrent_parameters(params.cell)
 
     numbers = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(trainable)))

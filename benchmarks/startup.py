@@ -30,7 +30,7 @@ FIRST_STEP = """
 import os, sys
 import rtrrl.cli
 
-rtrrl.cli._settle()  # before training imports JAX, as the command does
+rtrrl.cli._configure()  # before training imports JAX, as the command does
 from rtrrl.training.runners import ThreadRunner
 
 advance = ThreadRunner.advance

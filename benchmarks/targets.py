@@ -125,12 +125,17 @@ def _beside(floors: list[Row], row: Row, effort: Effort) -> Measured:
 
 def two_cores(seeds: int, task: str, effort: Effort) -> Measured:
     """How many times as fast two workers are as one, as `rtrrl train --workers 2`."""
-    agent, rows = paper(task), []
-    for count in (1, 2):
-        numbers = tuple(range(seeds))
-        config = RunConfig(agent, environment(task), 1, numbers, 1, 1, False, None, 1, count)
+    rows = []
+    for workers in (1, 2):
+        config = RunConfig(
+            agent=paper(task),
+            environment=environment(task),
+            steps=1,
+            seeds=tuple(range(seeds)),
+            workers=workers,
+        )
         runner = make_runner(config)
-        rows.append(Row(f"{count} workers", runner.init(), runner.advance, seeds))
+        rows.append(Row(f"{workers} workers", runner.init(), runner.advance, seeds))
     interleave(rows, effort)
     one, two = rows
     return Measured(two.median, one.median, ratio(one, two), "1 core")

@@ -55,7 +55,7 @@ def trained(request):
     before, _ = agent.begin(agent.init(jax.random.key(0)), first)
 
     def step(state, timestep):
-        action = state.now.action
+        action = state.last.action
         state, _, info = agent.step(state, *timestep)
         return state, (action, info.td_error)
 
