@@ -29,6 +29,15 @@ install_import_hook(
 )
 
 
+@pytest.fixture(scope="module")
+def quick_compiler() -> Iterator[None]:
+    """Compile this module's programs quickly: `pytestmark = pytest.mark.usefixtures(...)`."""
+    from tests.helpers import quick_compilation  # imports rtrrl: only after the hook
+
+    with quick_compilation():
+        yield
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Run the test in float64: `pytestmark = pytest.mark.usefixtures("x64")`, or an argument."""
