@@ -1,4 +1,4 @@
-"""The written-out generator gives JAX's own bits."""
+"""The generator without a loop gives JAX's bits."""
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +12,13 @@ DRAWS = {
     "normal": lambda key: jax.random.normal(key, (7,)),
     "categorical": lambda key: jax.random.categorical(key, jnp.arange(4.0), shape=(50,)),
     "bernoulli": lambda key: jax.random.bernoulli(key, 0.3, (20,)),
-    "choice": lambda key: jax.random.permutation(key, 11),
-    "integers": lambda key: jax.random.randint(key, (9,), 0, 100),
-    "bytes": lambda key: jax.random.bits(key, (6,), "uint8"),
-    "halves": lambda key: jax.random.bits(key, (6,), "uint16"),
-    "folded": lambda key: jax.random.uniform(jax.random.fold_in(key, 123456)),
+    "permutation": lambda key: jax.random.permutation(key, 11),
+    "randint": lambda key: jax.random.randint(key, (9,), 0, 100),
+    "8 bits": lambda key: jax.random.bits(key, (6,), "uint8"),
+    "16 bits": lambda key: jax.random.bits(key, (6,), "uint16"),
+    "fold_in": lambda key: jax.random.uniform(jax.random.fold_in(key, 123456)),
     "split": lambda key: jax.vmap(jax.random.uniform)(jax.random.split(key, 4)),
-    "grid of keys": lambda key: jax.random.key_data(jax.random.split(key, (2, 3))),
+    "split into a grid": lambda key: jax.random.key_data(jax.random.split(key, (2, 3))),
 }
 
 

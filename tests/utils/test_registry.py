@@ -56,7 +56,11 @@ def test_a_registered_member_is_made_like_the_others(shapes):
         ("", list, "'' is not a valid shape name: expected a letter"),
         ("two words", list, "'two words' is not a valid shape name"),
         ("-flag", list, "'-flag' is not a valid shape name"),
-        ("circle", [], r"the factory of the shape 'circle' is \[\]: expected a class or a function"),
+        (
+            "circle",
+            [],
+            r"the factory of the shape 'circle' is \[\]: expected a class or a function",
+        ),
     ],
 )
 def test_a_bad_registration_is_refused(shapes, name, factory, message):
@@ -107,7 +111,7 @@ def test_an_entry_point_is_a_member_and_imported_when_it_is_made(shapes, install
 
 def test_an_entry_point_does_not_replace_a_member(shapes, install):
     install("rtrrl_points", "point = rtrrl_points:point", "point = tuple")
-    with pytest.raises(RtrrlError, match="'point' is defined more than once.*of rtrrl_points"):
+    with pytest.raises(RtrrlError, match=r"'point' is defined more than once.*of rtrrl_points"):
         shapes["point"]
     assert shapes["line"] == [1]
 
