@@ -1,3 +1,5 @@
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,34 +11,35 @@ from matplotlib.figure import Figure
 from rtrrl.environments import Discrete, Flattened, Gymnax, Masked, TimeLimit, TMaze, make, tasks
 from rtrrl.environments.memory.tmaze import EAST, NORTH, SOUTH, TMazeState
 from rtrrl.environments.popgym.stateless_cartpole import CartPoleState
+from rtrrl.viz.colors import GREEN
 from rtrrl.viz.films.canvas import Canvas
-from rtrrl.viz.scenes import Bars, Episode, brax, classic, grids, innermost, picture_of
-from rtrrl.viz.scenes.pixels import MOST, shrunk
-from rtrrl.viz.scenes.shapes import GREEN, Disc, Line
+from rtrrl.viz.scenes import Bars, Episode, brax, classic, grids, renderer_for, unwrapped
+from rtrrl.viz.scenes.pixels import MAX_SIDE, shrink
+from rtrrl.viz.scenes.shapes import Disc, Line
 
 
-def episode_of(state, picture, actions=(), ended=False) -> Episode:
-    """An episode that stays where it is, a step for each of `actions`."""
+def episode_of(env_state, renderer, actions=(), ended=False, observation=(0.0,)) -> Episode:
+    """An episode whose state and observation are constant, with a step for each of `actions`."""
     steps = len(actions)
-    sight = jax.tree.map(np.asarray, picture.look(state))
-    none = np.zeros(steps, np.float32)
+    snapshot = jax.tree.map(np.asarray, renderer.extract(env_state))
+    zeros = np.zeros(steps, np.float32)
     return Episode(
-        sights=jax.tree.map(lambda leaf: np.stack([leaf] * (steps + 1)), sight),
-        observations=np.zeros((steps + 1, 1), np.float32),
+        snapshots=jax.tree.map(lambda leaf: np.stack([leaf] * (steps + 1)), snapshot),
+        observations=np.stack([observation] * (steps + 1)).astype(np.float32),
         actions=np.array(actions),
-        rewards=none,
-        values=none,
-        td_errors=none,
+        rewards=zeros,
+        values=zeros,
+        td_errors=zeros,
         ended=ended,
     )
 
 
-def shapes(state, picture, *actions, ended=False) -> list:
-    episode = episode_of(state, picture, actions, ended)
-    return list(picture.scene(episode, len(actions)).shapes)
+def shapes(env_state, renderer, *actions, ended=False) -> list:
+    episode = episode_of(env_state, renderer, actions, ended)
+    return list(renderer.scene(episode, len(actions)).shapes)
 
 
-HERE = [
+COMPILED = [
     info.example
     for info in tasks()
     if info.backend in ("gymnax", "rtrrl", "popgym")
@@ -51,45 +54,35 @@ def canvas() -> Canvas:
     return Canvas(figure, (0.0, 0.0, 1.0, 1.0))
 
 
-@pytest.mark.parametrize("name", dict.fromkeys(HERE))
-def test_every_task_has_a_picture(name, canvas):
-    world = make(name)
-    picture = picture_of(world)
-    state, observation = world.reset(jax.random.key(0))
-    sight = jax.tree.map(np.asarray, picture.look(innermost(state)))
-    action = np.asarray(world.action_space.sample(jax.random.key(0)))
-    none = np.zeros(1, np.float32)
-    episode = Episode(
-        jax.tree.map(lambda leaf: np.stack([leaf] * 2), sight),
-        np.stack([observation] * 2),
-        action[None],
-        none,
-        none,
-        none,
-        ended=False,
-    )
-    for moment in (0, 1):
-        scene = picture.scene(episode, moment)
+@pytest.mark.parametrize("name", dict.fromkeys(COMPILED))
+def test_every_task_can_be_drawn(name, canvas):
+    environment = make(name)
+    renderer = renderer_for(environment)
+    env_state, observation = environment.reset(jax.random.key(0))
+    action = np.asarray(environment.action_space.sample(jax.random.key(0)))
+    episode = episode_of(unwrapped(env_state), renderer, [action], observation=observation)
+    for step in (0, 1):
+        scene = renderer.scene(episode, step)
         x0, x1, y0, y1 = scene.window
         assert x0 < x1
         assert y0 < y1
         agg = canvas._figure.canvas
         agg.get_renderer().clear()
         canvas.draw(scene)
-        assert np.ptp(np.asarray(agg.buffer_rgba())[..., :3]) > 50, "the picture is blank"
+        assert np.ptp(np.asarray(agg.buffer_rgba())[..., :3]) > 50, "the image is blank"
 
 
-def test_a_picture_is_found_inside_wrappers():
-    assert picture_of(TimeLimit(TMaze(7), 9)) == grids.TMaze(7)
-    assert picture_of(make("CartPole-vel")) == classic.CartPole()
-    assert picture_of(make("StatelessCartPoleHard")) == classic.CartPole()
-    assert picture_of(make("DeepSea-12")) == grids.DeepSea(12)
+def test_the_renderer_is_chosen_by_the_wrapped_environment():
+    assert renderer_for(TimeLimit(TMaze(7), 9)) == grids.TMaze(7)
+    assert renderer_for(make("CartPole-vel")) == classic.CartPole()
+    assert renderer_for(make("StatelessCartPoleHard")) == classic.CartPole()
+    assert renderer_for(make("DeepSea-12")) == grids.DeepSea(12)
     board = Flattened(Gymnax("Breakout-MinAtar", random=False))
-    assert picture_of(board) == grids.MinAtar(4)
+    assert renderer_for(board) == grids.MinAtar(4)
     hidden = Masked(board, (0, 1))
-    assert picture_of(hidden) == Bars(hidden.action_space)
+    assert renderer_for(hidden) == Bars(hidden.action_space)
     other = Flattened(Gymnax("MetaMaze-misc", options={"maze_size": 11}))
-    assert isinstance(picture_of(other), Bars), "the map is that of another size"
+    assert isinstance(renderer_for(other), Bars), "the map has another size"
 
 
 def test_maps_are_those_of_gymnax():
@@ -104,21 +97,21 @@ def cart(angle):
     return CartPoleState(jnp.array([1.0, 0, angle, 0]), jnp.array(0))
 
 
-def test_a_pole_leans_to_where_its_angle_says():
+def test_a_pole_is_drawn_at_its_angle():
     (pole,) = (shape for shape in shapes(cart(0.3), classic.CartPole()) if isinstance(shape, Line))
     foot, tip = pole.points
     assert foot[0] == pytest.approx(1)
     np.testing.assert_allclose(tip - foot, [np.sin(0.3), np.cos(0.3)], rtol=1e-6)
 
 
-def test_a_cart_shows_the_push_that_brought_it_here():
+def test_a_cart_shows_the_last_push():
     still = shapes(cart(0.0), classic.CartPole())
     left, right = (shapes(cart(0.0), classic.CartPole(), push)[-1] for push in (0, 1))
     assert len(shapes(cart(0.0), classic.CartPole(), 1)) == len(still) + 1
     assert left.points[:, 0].max() < 1 < right.points[:, 0].min()
 
 
-def test_pendulums_stand_and_hang():
+def test_pendulums_are_drawn_at_their_angles():
     @eqx.filter_jit
     def first(name):
         return make(name).reset(jax.random.key(0))[0]
@@ -136,16 +129,16 @@ def test_pendulums_stand_and_hang():
 @pytest.mark.parametrize(
     ("action", "ended", "row"), [(NORTH, True, 1), (SOUTH, True, -1), (EAST, False, 0)]
 )
-def test_the_turn_in_a_t_maze_is_seen(action, ended, row):
+def test_the_final_turn_in_a_t_maze_is_drawn(action, ended, row):
     state = TMazeState(jnp.array(3), jnp.array(True))
     drawn = shapes(state, grids.TMaze(3), action, ended=ended)
     (agent,) = (shape for shape in drawn if isinstance(shape, Disc))
-    assert agent.centre.tolist() == [3, row]
+    assert agent.center == (3, row)
     goals = [shape for shape in drawn if getattr(shape, "color", "") == GREEN]
     assert [goal.points[:, 1].mean() for goal in goals] == [pytest.approx(1)]
 
 
-def test_a_long_corridor_is_shown_where_the_agent_is():
+def test_of_a_long_corridor_the_part_around_the_agent_is_drawn():
     state = TMazeState(jnp.array(500), jnp.array(True))
     scene = grids.TMaze(1000).scene(episode_of(state, grids.TMaze(1000)), 0)
     x0, x1, *_ = scene.window
@@ -153,12 +146,11 @@ def test_a_long_corridor_is_shown_where_the_agent_is():
     assert x1 - x0 < 20
 
 
-def test_bars_are_as_high_as_what_is_seen():
-    picture = Bars(Discrete(3))
-    episode = episode_of((), picture, [2])
-    seen = np.array([[1.0, -4.0], [-0.5, 2.0]], np.float32)
-    episode = Episode(**{**vars(episode), "observations": seen})
-    scene = picture.scene(episode, 1)
+def test_bars_are_as_high_as_the_observation():
+    renderer = Bars(Discrete(3))
+    observations = np.array([[1.0, -4.0], [-0.5, 2.0]], np.float32)
+    episode = dataclasses.replace(episode_of((), renderer, [2]), observations=observations)
+    scene = renderer.scene(episode, 1)
     heights = [np.ptp(shape.points[:, 1]) for shape in scene.shapes[3:5]]
     assert heights == pytest.approx([0.8, 0.8]), "half of the largest, 1.6 high"
     chosen = [shape for shape in scene.shapes if isinstance(shape, Disc)]
@@ -166,22 +158,22 @@ def test_bars_are_as_high_as_what_is_seen():
     assert chosen[2].color != chosen[0].color
 
 
-def test_the_bodies_of_brax_are_capsules_at_the_places_of_their_links():
+def test_the_bodies_of_brax_are_capsules_at_their_links():
     pytest.importorskip("brax")
-    picture = brax.Bodies("inverted_pendulum", "spring")
+    renderer = brax.Bodies("inverted_pendulum", "spring")
     quarter = np.array([np.sqrt(0.5), 0, np.sqrt(0.5), 0])  # about y: up becomes ahead
-    sights = np.array([[[0.5, 0, 0], [0.5, 0, 0]]]), np.array([[[1.0, 0, 0, 0], quarter]])
-    episode = episode_of(None, Bars(Discrete(2)))
-    scene = picture.scene(Episode(**{**vars(episode), "sights": sights}), 0)
+    snapshots = np.array([[[0.5, 0, 0], [0.5, 0, 0]]]), np.array([[[1.0, 0, 0, 0], quarter]])
+    episode = dataclasses.replace(episode_of(None, Bars(Discrete(2))), snapshots=snapshots)
+    scene = renderer.scene(episode, 0)
     pole = scene.shapes[-1]
     assert isinstance(pole, Line)
     ends = sorted(pole.points.tolist())
     np.testing.assert_allclose(ends, [[0.5, 0], [1.1, 0]], atol=2e-3)
 
 
-def test_large_pictures_are_halved():
-    pixels = np.zeros((MOST + 3, 2 * MOST, 3), np.uint8)
+def test_large_images_are_halved():
+    pixels = np.zeros((MAX_SIDE + 3, 2 * MAX_SIDE, 3), np.uint8)
     pixels[::2] = 100
-    small = shrunk(pixels)
-    assert small.shape == (MOST // 2 + 1, MOST, 3)
+    small = shrink(pixels)
+    assert small.shape == (MAX_SIDE // 2 + 1, MAX_SIDE, 3)
     assert (small == 50).all()

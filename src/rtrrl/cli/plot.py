@@ -1,17 +1,17 @@
-"""`rtrrl plot`: learning curves, or the variance of updates, of one run or of several."""
+"""`rtrrl plot`: learning curves, or the variance of updates, of one or several runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtrrl.cli.parsing import Parser, add_json, print_json
+from rtrrl import viz
+from rtrrl.cli.parsing import Parser, add_common, print_json
 from rtrrl.errors import RtrrlError
 from rtrrl.runs.run import CURVE, VARIANCE
 from rtrrl.runs.storage import load_run
-from rtrrl.viz.curves import learning_curve, update_variance
 
 
 def run(args: Sequence[str]) -> int:
-    """Writes the figure and prints its path."""
+    """Write the figure and print its path."""
     given = _parser().parse(args)
     runs = [load_run(folder) for folder in given.dirs]
     for folder, each in zip(given.dirs, runs, strict=True):
@@ -21,7 +21,7 @@ def run(args: Sequence[str]) -> int:
             raise RtrrlError(
                 f"{folder} did not record the variance of its updates: train with --variance"
             )
-    draw, name = (update_variance, VARIANCE) if given.variance else (learning_curve, CURVE)
+    draw, name = (viz.plot_variance, VARIANCE) if given.variance else (viz.plot, CURVE)
     default = Path(given.dirs[0]) / name if len(runs) == 1 else Path("comparison.png")
     path = Path(given.out) if given.out else default
     draw(runs, path)
@@ -33,18 +33,18 @@ def run(args: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("plot", "Draw learning curves: a panel for each task, a colour for each run.")
+    parser = Parser("plot", "Draw learning curves: a panel for each task, a color for each run.")
     parser.add_argument("dirs", metavar="DIR", nargs="+", help="folders of runs")
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="a .png, .svg or .pdf (default: DIR/learning_curve.png of one run, "
-        "./comparison.png of several)",
+        help="a .png, .svg or .pdf (default: DIR/learning_curve.png for one run, "
+        "./comparison.png for several)",
     )
     parser.add_argument(
         "--variance",
         action="store_true",
-        help="draw gradient variance and update norm (default: DIR/variance.png of one run)",
+        help="draw gradient variance and update norm (default: DIR/variance.png for one run)",
     )
-    add_json(parser)
+    add_common(parser)
     return parser

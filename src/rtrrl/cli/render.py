@@ -1,4 +1,4 @@
-"""`rtrrl render`: a film of one episode that an agent of a run plays."""
+"""`rtrrl render`: a film of one episode of a trained agent."""
 
 import os
 import sys
@@ -6,55 +6,52 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import numpy as np
 
-from rtrrl.cli.parsing import Parser, add_json, print_json, whole
+from rtrrl.cli.parsing import Parser, add_common, print_json, whole
 from rtrrl.environments import Environment, HostEnvironment
 from rtrrl.errors import NonFiniteError, RtrrlError
-from rtrrl.runs import serialization
-from rtrrl.runs.config import RunConfig
-from rtrrl.training.evaluation import showing_key
-from rtrrl.training.train import load_agents
-from rtrrl.types import PyTree
+from rtrrl.runs.run import TrainedAgents
+from rtrrl.training.evaluation import display_key
+from rtrrl.training.train import load
 from rtrrl.utils.compilation_cache import reuse_programs
 from rtrrl.viz.films import Film, Title, check_writable, write
-from rtrrl.viz.recording import host_picture, record, record_host
-from rtrrl.viz.scenes import Episode, Picture, picture_of
+from rtrrl.viz.recording import host_renderer, record
+from rtrrl.viz.scenes import Episode, SceneRenderer, renderer_for
 
-FASTEST, SLOWEST = 25, 2
-"""Frames a second, of a long film and of one of a few steps."""
-LEAST_SECONDS = 6
-"""What a film between them takes."""
+MIN_FPS, MAX_FPS = 2, 25
+"""The frames per second of the shortest and the longest films."""
+SECONDS = 6
+"""The duration of films between them."""
 
 
 def run(args: Sequence[str]) -> int:
-    """Plays, draws, and prints the film's path."""
+    """Record and draw the episode, and print the path of the film."""
     given = _parser().parse(args)
     reuse_programs()
     path = Path(given.out) if given.out else Path(given.dir) / "episode.gif"
-    plan, states, step = load_agents(given.dir)
+    trained = load(given.dir)
     check_writable(path)
-    if given.agent >= len(plan.seeds):
+    if given.agent >= len(trained.seeds):
         raise RtrrlError(
-            f"{given.dir} has no agent {given.agent}: expected 0 to {len(plan.seeds) - 1}, in the "
-            "order of its seeds"
+            f"{given.dir} has no agent {given.agent}: expected 0 to {len(trained.seeds) - 1}, in "
+            "the order of its seeds"
         )
-    episode, picture, why = _episode(plan, states, given)
-    label = serialization.label(plan.agent, plan.environment)
-    seed = plan.seeds[given.agent]
-    title = Title(plan.environment.name, f"{label} · seed {seed} · after {step:,} steps")
-    fps = given.fps or int(np.clip((episode.steps + 1) // LEAST_SECONDS, SLOWEST, FASTEST))
-    size = write(Film(episode, picture, title), path, fps)
+    episode, renderer, fallback = _record(trained, given)
+    task, label = trained.environment.name, trained.config.label
+    seed = trained.seeds[given.agent]
+    title = Title(task, f"{label} · seed {seed} · after {trained.step:,} steps")
+    fps = given.fps or int(np.clip((episode.steps + 1) // SECONDS, MIN_FPS, MAX_FPS))
+    size = write(Film(episode, renderer, title), path, fps)
     if given.json:
         print_json(
             {
                 "film": str(path),
-                "task": plan.environment.name,
+                "task": task,
                 "agent": label,
                 "seed": seed,
-                "step": step,
+                "step": trained.step,
                 "steps": episode.steps,
                 "ended": episode.ended,
                 "return": float(episode.rewards.sum(dtype=float)),
@@ -62,21 +59,21 @@ def run(args: Sequence[str]) -> int:
                 "fps": fps,
                 "bytes": size,
                 "greedy": given.greedy,
-                "picture": type(picture).__name__,
+                "renderer": type(renderer).__name__,
             }
         )
     else:
         print(path)
-    if why:
-        print(f"rtrrl: drawn as bars: {why}", file=sys.stderr)
+    if fallback:
+        print(f"rtrrl: drawn as bars: {fallback}", file=sys.stderr)
     return 0
 
 
 def _parser() -> Parser:
     parser = Parser(
         "render",
-        "Film one episode of an agent of a run, which plays without learning: the world, and "
-        "beneath it what the agent expects (v̂) and what surprises it (δ).",
+        "Film one episode of an agent of a run, without learning: the environment, and below it "
+        "the value v̂ and the TD error δ.",
     )
     parser.add_argument("dir", metavar="DIR", help="the run's folder")
     parser.add_argument(
@@ -91,7 +88,7 @@ def _parser() -> Parser:
         metavar="S",
         type=whole(0),
         default=0,
-        help="of the episode, the first that rtrrl eval --seed S plays (default: 0)",
+        help="of the episode, the first of rtrrl eval --seed S (default: 0)",
     )
     parser.add_argument(
         "--steps",
@@ -112,30 +109,27 @@ def _parser() -> Parser:
         "--fps",
         metavar="F",
         type=whole(1),
-        help=f"frames a second (default: {FASTEST}, fewer where the episode is short)",
+        help=f"frames per second (default: {MAX_FPS}, fewer where the episode is short)",
     )
-    add_json(parser)
+    add_common(parser)
     return parser
 
 
-def _episode(plan: RunConfig, states: PyTree, given: Namespace) -> tuple[Episode, Picture, str]:
-    """What happened, how to draw it, and why that is bars if no better picture could be had."""
-    agent, state = jax.tree.map(
-        lambda leaf: leaf[given.agent] if eqx.is_array(leaf) else leaf, (plan.agent, states)
-    )
-    # those of `rtrrl eval`, whose first episode this is
-    key = showing_key(given.seed)
-    world, why = plan.environment, ""
-    if isinstance(world, HostEnvironment):
-        # Now, not before mujoco is imported: without EGL it could not be, and there are bars.
+def _record(trained: TrainedAgents, given: Namespace) -> tuple[Episode, SceneRenderer, str]:
+    """The episode, its renderer, and the reason if that is bars for lack of a better one."""
+    environment, key, fallback = trained.environment, display_key(given.seed), ""
+    if isinstance(environment, HostEnvironment):
+        # before mujoco is imported, which is possible without EGL: bars are drawn then
         if sys.platform == "linux" and not os.environ.get("DISPLAY"):
             os.environ.setdefault("MUJOCO_GL", "egl")
-        picture, why = host_picture(world)
-        episode = record_host(agent, state, world, picture, key, given.steps, given.greedy)
+        renderer, fallback = host_renderer(environment)
     else:
-        assert isinstance(world, Environment)
-        picture, key = picture_of(world), jax.random.split(key, 1)[0]
-        episode = record(agent, state, world, picture, key, given.steps, given.greedy)
+        assert isinstance(environment, Environment)
+        renderer = renderer_for(environment)
+        key = jax.random.split(key, 1)[0]  # that of the first episode of an evaluation
+    agent, state = trained.one(given.agent)
+    frozen = agent.frozen(state, given.greedy)
+    episode = record(frozen, environment, renderer, key, given.steps)
     if not np.isfinite(episode.rewards).all():
-        raise NonFiniteError(f"{world.name} gave NaN or infinity as reward")
-    return episode, picture, why
+        raise NonFiniteError(f"{environment.name} gave NaN or infinity as reward")
+    return episode, renderer, fallback

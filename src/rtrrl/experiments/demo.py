@@ -1,4 +1,4 @@
-"""`make demo`: two agents learn two tasks in a few minutes; a table and a figure tell how."""
+"""`make demo`: two agents learn two tasks in a few minutes; prints a table and draws a figure."""
 
 import shutil
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rtrrl.experiments.suite import COLUMNS, Entry, row
+from rtrrl.experiments.suite import COLUMNS, Entry, table_row
 from rtrrl.runs.run import Run
-from rtrrl.viz.curves import learning_curve
+from rtrrl.viz import plot
 
 FOLDER = Path("runs/demo")
 FIGURE = FOLDER / "learning_curves.png"
@@ -23,25 +23,25 @@ ENTRIES = [
 
 
 def main() -> None:
-    """Trains anew each time, so that there is something to watch."""
+    """Train all runs anew, show the table and write the figure."""
     console = Console()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    done = [entry.run(FOLDER) for entry in ENTRIES]
-    console.print(table(done))
+    runs = [entry.run(FOLDER) for entry in ENTRIES]
+    console.print(table(runs))
     console.print("best: the highest of 50 evaluations; final: the mean over the last five.")
-    learning_curve(done, FIGURE)
+    plot(runs, FIGURE)
     console.print(f"The learning curves are in [bold]{FIGURE}[/bold], each run in a folder there.")
 
 
-def table(done: Sequence[Run]) -> Table:
+def table(runs: Sequence[Run]) -> Table:
     """Best and final scores, within 80 columns."""
     result = Table(title="evaluation return: median over 5 seeds", box=SIMPLE_HEAD, pad_edge=False)
     shown = [index for index, column in enumerate(COLUMNS) if column != "seeds"]
     for index in shown:
         justify = "left" if COLUMNS[index] in ("task", "agent") else "right"
         result.add_column(COLUMNS[index], justify=justify, no_wrap=True)
-    for entry, run in zip(ENTRIES, done, strict=True):
-        cells = row(entry, run)
+    for entry, run in zip(ENTRIES, runs, strict=True):
+        cells = table_row(entry, run)
         result.add_row(*[cells[index] for index in shown])
     return result
 

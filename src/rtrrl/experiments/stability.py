@@ -1,13 +1,13 @@
-"""What makes streaming recurrent learning keep what it learns: the targets, and each lever alone.
+"""What makes streaming recurrent learning keep what it learns: targets, and single changes.
 
-    python -m rtrrl.experiments.stability                  # runs what is missing, writes the page
-    python -m rtrrl.experiments.stability targets --tasks Acrobot       # runs these alone
+    python -m rtrrl.experiments.stability                  # train what is missing, update the page
+    python -m rtrrl.experiments.stability targets --tasks Acrobot       # train these runs alone
     python -m rtrrl.experiments.stability levers --only "λ = 0.9" "ObGD"
-    python -m rtrrl.experiments.stability page             # runs nothing, writes the page
+    python -m rtrrl.experiments.stability page             # train nothing, update the page
 
-A run is done once and lies in runs/stability, whence it is read or goes on if it was interrupted.
-docs/stability.md is written by hand but for what stands between its markers. A part alone leaves
-it as it is: what has not been run on this machine would be struck out.
+Runs are kept in runs/stability: a finished one is read, an interrupted one is resumed. In
+docs/stability.md only the tables between markers are generated. A single part does not update the
+page, since runs that are missing on this machine would be removed from it.
 """
 
 import argparse
@@ -17,94 +17,89 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rtrrl.errors import NonFiniteError
-from rtrrl.experiments.levers import ATTEMPTS, LEVERS, PAPER_LEVERS, REFERENCE, STABLE, Lever
+from rtrrl.experiments.levers import CANDIDATES, LEVERS, PAPER_LEVERS, REFERENCE, STABLE, Lever
 from rtrrl.experiments.stability_tables import (
-    Done,
-    attempts_table,
-    collapse_table,
+    Runs,
     lever_intervals,
     lever_table,
+    missed_table,
+    paper_table,
     target_table,
 )
 from rtrrl.experiments.suite import Entry
-from rtrrl.experiments.targets import ATTEMPTED, TARGETS, TRIALS, Target
+from rtrrl.experiments.targets import MISSED, TARGETS, TRIALS, Target
 from rtrrl.utils.files import write_atomic
-from rtrrl.viz.curves import forest, learning_curve
+from rtrrl.viz.curves import plot, plot_intervals
 
 FOLDER = Path("runs/stability")
 PAGE = Path("docs/stability.md")
 FIGURES = Path("docs/figures")
 
-
-def main() -> None:
-    """Runs what is asked for and missing; after all parts, writes the page."""
-    known = list(everything())
-    tasks = list(dict.fromkeys(target.task for *_, target in known))
-    names = list(dict.fromkeys(lever.name for _, lever, _ in known))
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("part", nargs="?", choices=(*PARTS, "page"))
-    parser.add_argument(
-        "--tasks", nargs="+", choices=tasks, default=tasks, metavar="TASK", help="these tasks alone"
-    )
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=names,
-        default=names,
-        metavar="NAME",
-        help="these agents or levers alone",
-    )
-    asked = parser.parse_args()
-    for part, lever, target in known:
-        if asked.part in (None, part) and target.task in asked.tasks and lever.name in asked.only:
-            settle(target.entry(lever), FOLDER / part)
-    if asked.part in (None, "page"):
-        write(ended())
-        print(f"written: {PAGE} and {FIGURES}/stability-*.png")
-
-
 PARTS: dict[str, tuple[Sequence[Lever], Sequence[Target]]] = {
     "targets": ((REFERENCE,), TARGETS),
     "paper": (PAPER_LEVERS, TARGETS),
     "levers": ((REFERENCE, *LEVERS), TRIALS),
-    "missed": ((REFERENCE, *ATTEMPTS), ATTEMPTED),
+    "missed": ((REFERENCE, *CANDIDATES), MISSED),
 }
 
 
-def everything() -> Iterator[tuple[str, Lever, Target]]:
-    """Every run there is, by the part that it belongs to."""
+def main() -> None:
+    """Train the selected runs that are missing; without a selected part, update the page."""
+    runs = list(all_runs())
+    tasks = list(dict.fromkeys(target.task for *_, target in runs))
+    names = list(dict.fromkeys(lever.name for _, lever, _ in runs))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("part", nargs="?", choices=(*PARTS, "page"))
+    for flag, choices, metavar, text in (
+        ("--tasks", tasks, "TASK", "these tasks alone"),
+        ("--only", names, "NAME", "these agents or levers alone"),
+    ):
+        parser.add_argument(
+            flag, nargs="+", choices=choices, default=choices, metavar=metavar, help=text
+        )
+    args = parser.parse_args()
+    for part, lever, target in runs:
+        if args.part in (None, part) and target.task in args.tasks and lever.name in args.only:
+            train_once(target.entry(lever), FOLDER / part)
+    if args.part in (None, "page"):
+        update_page(load_runs())
+        print(f"written: {PAGE} and {FIGURES}/stability-*.png")
+
+
+def all_runs() -> Iterator[tuple[str, Lever, Target]]:
+    """Part, lever and target of every run of the study."""
     for part, (levers, targets) in PARTS.items():
         for lever, target in itertools.product(levers, targets):
             if lever.continuous in (None, target.continuous):
                 yield part, lever, target
 
 
-def settle(entry: Entry, folder: Path) -> None:
-    """Runs what has not ended; a setting that diverges has said what there is to know."""
-    if entry.ended(folder) is None:
+def train_once(entry: Entry, folder: Path) -> None:
+    """Train what has neither finished nor diverged."""
+    if entry.load(folder) is None:
         try:
             entry.run(folder)
         except NonFiniteError as error:
             print(f"{entry.task}: {error}")
 
 
-def ended() -> dict[str, Done]:
-    """The runs of every part that have ended."""
-    done: dict[str, Done] = {part: {} for part in PARTS}
-    for part, lever, target in everything():
-        if (run := target.entry(lever).ended(FOLDER / part)) is not None:
-            done[part][lever.name, target.task] = run
-    return done
+def load_runs() -> dict[str, Runs]:
+    """The finished and diverged runs of every part."""
+    runs: dict[str, Runs] = {part: {} for part in PARTS}
+    for part, lever, target in all_runs():
+        if (run := target.entry(lever).load(FOLDER / part)) is not None:
+            runs[part][lever.name, target.task] = run
+    return runs
 
 
-def write(done: dict[str, Done]) -> None:
-    """Puts tables into the page, between its markers, and draws its figures."""
+def update_page(runs: dict[str, Runs]) -> None:
+    """Write the tables between the page's markers, and draw its figures."""
     tables = {
-        "targets": target_table(REFERENCE, done["targets"]),
-        "paper": collapse_table(done["paper"]),
-        "stable": target_table(STABLE, done["paper"]),
-        "levers": lever_table(done["levers"]),
-        "missed": attempts_table(done["missed"]),
+        "targets": target_table(REFERENCE, runs["targets"]),
+        "paper": paper_table(runs["paper"]),
+        "stable": target_table(STABLE, runs["paper"]),
+        "levers": lever_table(runs["levers"]),
+        "missed": missed_table(runs["missed"]),
     }
     page = PAGE.read_text()
     for name, table in tables.items():
@@ -116,10 +111,8 @@ def write(done: dict[str, Done]) -> None:
         )
         assert count == 1, f"{PAGE} lacks the marker <!-- {name} -->"
     write_atomic(PAGE, page.encode())
-    curves = [done["targets"][key] for key in done["targets"]]
-    learning_curve(curves, FIGURES / "stability-default.png")
-    names = [lever.name for lever in (REFERENCE, *LEVERS)]
-    forest(lever_intervals(names, done["levers"]), FIGURES / "stability-levers.png")
+    plot(list(runs["targets"].values()), FIGURES / "stability-default.png")
+    plot_intervals(lever_intervals(runs["levers"]), FIGURES / "stability-levers.png")
 
 
 if __name__ == "__main__":

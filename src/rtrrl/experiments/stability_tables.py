@@ -1,92 +1,137 @@
-"""The tables of the stability study, of runs that have ended."""
+"""The tables of the stability study, from its finished runs."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
-from rtrrl.experiments.levers import ATTEMPTS, LEVERS, PAPER_LEVERS, REFERENCE, Lever
-from rtrrl.experiments.statistics import mean_interval, share_interval
-from rtrrl.experiments.suite import markdown, shown
-from rtrrl.experiments.targets import ATTEMPTED, TARGETS, TRIALS, Target
+from rtrrl.experiments.levers import CANDIDATES, LEVERS, PAPER_LEVERS, REFERENCE, Lever
+from rtrrl.experiments.statistics import Interval, mean_interval, proportion_interval
+from rtrrl.experiments.suite import format_score, format_scores, markdown_table
+from rtrrl.experiments.targets import MISSED, TARGETS, TRIALS, Target
 from rtrrl.runs.run import Run, StopReason
 
 NOT_RUN = "–"
-KEPT = 0.8
-"""A seed that ends below this part of its peak, counted from chance, has collapsed."""
+RETAINED = 0.8
+"""A seed whose final gain over chance is below this part of its peak's has collapsed."""
 
-Done = dict[tuple[str, str], Run]
-"""Runs by the lever's name and the task."""
+Described = TypeVar("Described")
+Runs = dict[tuple[str, str], Run]
+"""By the lever's name and the task."""
 
 
-def target_table(lever: Lever, done: Done) -> str:
+def target_table(lever: Lever, runs: Runs) -> str:
     """One agent on every task: how many seeds reach the target, and how many collapse."""
-    columns = ("task", "steps", "target", "seeds that reach it", "95 %", "", "best", "final")
+    columns = (
+        *("task", "steps", "target", "seeds that reach it", "95 %", "", "best", "final"),
+        *("final of each seed", "collapsed"),
+    )
     rows = []
     for target in TARGETS:
-        run = done.get((lever.name, target.task))
-        wanted = f"≥ {target.score:g} in {target.share:.0%}"
-        if run is None or diverged(run):
-            rows.append([target.task, f"{target.steps:,}", wanted, *[unscored(run)] * 7])
-            continue
-        reached = int(np.sum(run.final >= target.score))
-        share = share_interval(reached, len(run.seeds))
-        rows.append(
-            [
-                target.task,
-                f"{target.steps:,}",
-                wanted,
-                f"{reached} of {len(run.seeds)}",
-                f"{share.low:.0%} … {share.high:.0%}",
-                "met" if share.estimate >= target.share else "**missed**",
-                shown(np.median(run.best)),
-                shown(np.median(run.final)),
-                " ".join(shown(value) for value in np.sort(run.final)[::-1]),
-                f"{collapsed(target, run)} of {len(run.seeds)}",
-            ]
-        )
-    return markdown((*columns, "final of each seed", "collapsed"), rows)
+        result = cell(runs, lever, target, _target_cells)
+        results = [result] * 7 if isinstance(result, str) else result
+        wanted = f"≥ {target.score:g} in {target.proportion:.0%}"
+        rows.append([target.task, f"{target.steps:,}", wanted, *results])
+    return markdown_table(columns, rows)
 
 
-def collapse_table(done: Done) -> str:
-    """The paper's agent and its siblings: median best and final, and the share that collapses."""
-    levers = [lever for lever in PAPER_LEVERS if any(name == lever.name for name, _ in done)]
+def _target_cells(target: Target, run: Run) -> list[str]:
+    reached, seeds = _reached(target, run), len(run.seeds)
+    proportion = proportion_interval(reached, seeds)
+    return [
+        f"{reached} of {seeds}",
+        f"{proportion.low:.0%} … {proportion.high:.0%}",
+        "met" if proportion.estimate >= target.proportion else "**missed**",
+        format_score(np.median(run.best)),
+        format_score(np.median(run.final)),
+        format_scores(run.final),
+        f"{collapsed(target, run)} of {seeds}",
+    ]
+
+
+def paper_table(runs: Runs) -> str:
+    """The variants of the paper's agent: median best and final score, and collapsed seeds."""
+
+    def best_to_final(target: Target, run: Run) -> str:
+        ends = f"{format_score(np.median(run.best))} → {format_score(np.median(run.final))}"
+        return f"{ends}, {collapsed(target, run)} of {len(run.seeds)}"
+
+    levers = [lever for lever in PAPER_LEVERS if any(name == lever.name for name, _ in runs)]
+    rows = [
+        [target.task, *(cell(runs, lever, target, best_to_final) for lever in levers)]
+        for target in TARGETS
+    ]
+    return markdown_table(("task", *(lever.name for lever in levers)), rows)
+
+
+def lever_table(runs: Runs) -> str:
+    """Every lever on every trial: mean final score with its interval, and collapsed seeds."""
     rows = []
-    for target in TARGETS:
-        cells = [target.task]
-        for lever in levers:
-            run = done.get((lever.name, target.task))
-            cells.append(scored(run, functools.partial(_best_to_final, target)))
-        rows.append(cells)
-    return markdown(("task", *(lever.name for lever in levers)), rows)
+    for lever in (REFERENCE, *LEVERS):
+        cells = [cell(runs, lever, trial, mean_and_collapsed) for trial in TRIALS]
+        if set(cells) != {NOT_RUN}:
+            rows.append([lever.name, lever.expectation, *cells])
+    tasks = (trial.task for trial in TRIALS)
+    return markdown_table(("change", "expected effect", *tasks), rows)
+
+
+def missed_table(runs: Runs) -> str:
+    """The candidates on the missed targets: how many seeds reach the target, and the median."""
+
+    def reached(target: Target, run: Run) -> str:
+        median = format_score(np.median(run.final))
+        return f"{_reached(target, run)} of {len(run.seeds)}, median {median}"
+
+    rows = [
+        [lever.name, *(cell(runs, lever, target, reached) for target in MISSED)]
+        for lever in (REFERENCE, *CANDIDATES)
+    ]
+    return markdown_table(("", *(f"{each.task}, {each.steps:,} steps" for each in MISSED)), rows)
+
+
+def lever_intervals(runs: Runs) -> dict[str, dict[str, Interval]]:
+    """Mean final score with its interval, by task and lever."""
+    return {
+        trial.task: {
+            lever.name: mean_interval(run.final)
+            for lever in (REFERENCE, *LEVERS)
+            if (run := runs.get((lever.name, trial.task))) is not None and not diverged(run)
+        }
+        for trial in TRIALS
+    }
+
+
+def cell(
+    runs: Runs, lever: Lever, target: Target, describe: Callable[[Target, Run], Described]
+) -> Described | str:
+    """The description of a run, or why there is none: a diverged run has no result."""
+    run = runs.get((lever.name, target.task))
+    if run is None:
+        return NOT_RUN
+    return "diverged" if diverged(run) else describe(target, run)
 
 
 def diverged(run: Run) -> bool:
-    """Whether it broke off: what it scored before that is no result."""
+    """Whether it stopped at NaN or infinity."""
     return run.stopped_by is StopReason.ERROR
 
 
-def unscored(run: Run | None) -> str:
-    """What stands in the place of a score."""
-    return NOT_RUN if run is None else "diverged"
-
-
 def collapsed(target: Target, run: Run) -> int:
-    """How many seeds ended below `KEPT` of what they had gained over chance at their peak.
+    """The number of seeds whose final gain over chance is below `RETAINED` of their peak's.
 
-    Of those that had gained half of what the target asks for: there has to be something to lose.
+    Counted are seeds whose peak gained at least half of what the target requires.
     """
-    gained, kept = peaks(run) - target.chance, run.final - target.chance
-    learnt = gained >= (target.score - target.chance) / 2
-    return int(np.sum(learnt & (kept < KEPT * gained)))
+    peak, final = peaks(run) - target.chance, run.final - target.chance
+    learned = peak >= (target.score - target.chance) / 2
+    return int(np.sum(learned & (final < RETAINED * peak)))
 
 
 def peaks(run: Run) -> Float[np.ndarray, " seeds"]:
-    """Every seed's highest mean over a tenth of its evaluations in a row, as long as the final's.
+    """Every seed's highest mean over a tenth of its evaluations in a row, as many as in `final`.
 
-    The highest of fifty single evaluations would be half of what a memory chain can give, for an
-    agent that only guesses: it would be said to have lost what it never had.
+    The single best of fifty evaluations would overestimate: on a memory chain that of random
+    guesses reaches half of the maximum.
     """
     curves = np.array([run.evaluations(seed)[1] for seed in run.seeds], np.float64)
     length = max(curves.shape[1] // 10, min(3, curves.shape[1]))
@@ -94,64 +139,12 @@ def peaks(run: Run) -> Float[np.ndarray, " seeds"]:
     return np.nanmax(np.nanmean(windows, axis=2), axis=1)
 
 
-def lever_table(done: Done) -> str:
-    """Every lever on every trial: mean final score with its interval, and collapses."""
-    tasks = [trial.task for trial in TRIALS]
-    rows = []
-    for lever in (REFERENCE, *LEVERS):
-        outcomes = [outcome(trial, done.get((lever.name, trial.task))) for trial in TRIALS]
-        if set(outcomes) != {NOT_RUN}:
-            rows.append([lever.name, lever.why, *outcomes])
-    return markdown(("lever", "in the hope of", *tasks), rows)
+def mean_and_collapsed(target: Target, run: Run) -> str:
+    """The mean final score with its interval, and the number of collapsed seeds if any."""
+    mean, low, high = (format_score(value) for value in mean_interval(run.final))
+    count = collapsed(target, run)
+    return f"{mean} [{low}, {high}]" + (f", {count} collapsed" if count else "")
 
 
-def attempts_table(done: Done) -> str:
-    """What was tried where the default misses: how many seeds reach the target all the same."""
-    rows = []
-    for lever in (REFERENCE, *ATTEMPTS):
-        cells = [lever.name]
-        for target in ATTEMPTED:
-            run = done.get((lever.name, target.task))
-            cells.append(scored(run, functools.partial(_reached, target)))
-        rows.append(cells)
-    return markdown(("", *(f"{each.task}, {each.steps:,} steps" for each in ATTEMPTED)), rows)
-
-
-def outcome(trial: Target, run: Run | None) -> str:
-    """A mean with its interval, and how many seeds collapsed."""
-    return scored(run, functools.partial(_mean_and_lost, trial))
-
-
-def scored(run: Run | None, score: Callable[[Run], str]) -> str:
-    """A run's score, or what stands in its place."""
-    return unscored(run) if run is None or diverged(run) else score(run)
-
-
-def _best_to_final(target: Target, run: Run) -> str:
-    ends = f"{shown(np.median(run.best))} → {shown(np.median(run.final))}"
-    return f"{ends}, {collapsed(target, run)} of {len(run.seeds)}"
-
-
-def _reached(target: Target, run: Run) -> str:
-    reached = np.sum(run.final >= target.score)
-    return f"{reached} of {len(run.seeds)}, median {shown(np.median(run.final))}"
-
-
-def _mean_and_lost(trial: Target, run: Run) -> str:
-    mean = mean_interval(run.final)
-    lost = collapsed(trial, run)
-    interval = f"{shown(mean.estimate)} [{shown(mean.low)}, {shown(mean.high)}]"
-    return f"{interval}, {lost} lost" if lost else interval
-
-
-def lever_intervals(names: Sequence[str], done: Done) -> dict[str, dict[str, tuple]]:
-    """By task and lever: estimate, low, high."""
-    known = {key: run for key, run in done.items() if not diverged(run)}
-    return {
-        trial.task: {
-            name: mean_interval(known[name, trial.task].final)
-            for name in names
-            if (name, trial.task) in known
-        }
-        for trial in TRIALS
-    }
+def _reached(target: Target, run: Run) -> int:
+    return int(np.sum(run.final >= target.score))

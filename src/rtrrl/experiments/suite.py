@@ -1,22 +1,18 @@
-"""What every experiment is made of: named runs that are done once and read many times."""
+"""Runs as data: each is trained once and then read from its folder."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-import equinox as eqx
 import numpy as np
 
 from rtrrl.agents import Agent
 from rtrrl.agents.monitoring import monitored
-from rtrrl.agents.parts import chosen
-from rtrrl.agents.registry import preset
+from rtrrl.agents.parts import set_path, with_parts
+from rtrrl.agents.registry import make_agent
 from rtrrl.runs import serialization, storage
 from rtrrl.runs.run import Run, StopReason
 from rtrrl.training.train import resume, train
-
-Module = TypeVar("Module", bound=eqx.Module)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +25,7 @@ class Entry:
     seeds: Sequence[int]
     target: float | None = None
     needed: int = 0
-    """How many seeds' final score should reach the target."""
+    """The number of seeds whose final score should reach the target."""
     evaluations: int = 50
     episodes: int = 10
     changes: Mapping[str, float | int] = dataclasses.field(default_factory=dict)
@@ -41,45 +37,46 @@ class Entry:
     """Whether the variance of the updates is recorded."""
 
     def command(self) -> str:
-        """The command line that repeats it."""
-        parts = [f"--{flag} {name}" for flag, name in self.parts.items()]
-        flags = [f"--agent.{path.replace('_', '-')} {self.changes[path]}" for path in self.changes]
+        """The command line that repeats the run."""
+        flags = [
+            f"--{name.replace('_', '-')} {value}"
+            for name in ("evaluations", "episodes", "num_envs")
+            if (value := getattr(self, name)) != getattr(Entry, name)
+        ]
+        flags += ["--variance"] if self.variance else []
+        flags += [f"--{flag} {name}" for flag, name in self.parts.items()]
+        flags += [f"--agent.{path.replace('_', '-')} {x}" for path, x in self.changes.items()]
         plain = (
             f"rtrrl train {self.task} --agent {self.agent} --steps {self.steps} "
             f"--seeds {len(self.seeds)} --seed {self.seeds[0]}"
         )
-        measured = [
-            f"--{name} {getattr(self, name)}"
-            for name in ("evaluations", "episodes")
-            if getattr(self, name) != getattr(Entry, name)
-        ]
-        num_envs = [f"--num-envs {self.num_envs}"] if self.num_envs > 1 else []
-        variance = ["--variance"] if self.variance else []
-        return " ".join([plain, *measured, *num_envs, *variance, *parts, *flags])
+        return " ".join([plain, *flags])
 
     def build(self) -> Agent:
         """The agent."""
-        agent = chosen(preset(self.agent, self.task), self.parts)
+        agent = with_parts(make_agent(self.agent, self.task), self.parts)
         for path, value in self.changes.items():
-            agent = _changed(agent, path.split("."), value)
+            agent = set_path(agent, path, value)
         return monitored(agent) if self.variance else agent
 
     def folder(self, root: Path) -> Path:
-        """Where its run lives."""
-        changes = [f"{path}-{value}" for path, value in self.changes.items()]
-        changes += [f"{flag}-{name}" for flag, name in self.parts.items()]
-        changes += [f"envs-{self.num_envs}"] if self.num_envs > 1 else []
-        changes += ["variance"] if self.variance else []
-        return root / "-".join([self.task.replace("/", "-"), self.agent, *changes])
+        """The folder of its run."""
+        differences = [
+            f"{name}-{value}" for name, value in (*self.changes.items(), *self.parts.items())
+        ]
+        differences += [f"envs-{self.num_envs}"] if self.num_envs > 1 else []
+        differences += ["variance"] if self.variance else []
+        return root / "-".join([self.task.replace("/", "-"), self.agent, *differences])
 
     def run(self, root: Path, progress: bool = True) -> Run:
-        """The run: read if it is finished, resumed if it was begun, else trained.
+        """Read the run if it is finished, resume it if it was interrupted, train it otherwise.
 
-        A run of other steps, seeds or settings is trained anew.
+        A run with other steps, seeds or settings is replaced.
         """
         folder, agent = self.folder(root), self.build()
-        if not self._fits(folder, agent):
+        if not self._matches(folder, agent):
             train(
+                self.task,
                 agent,
                 steps=self.steps,
                 seeds=self.seeds,
@@ -94,22 +91,22 @@ class Entry:
             resume(folder, progress=progress)
         run = storage.load_run(folder)
         if run.stopped_by is StopReason.INTERRUPT:
-            raise KeyboardInterrupt(f"{folder} is kept and goes on when this is started again")
+            raise KeyboardInterrupt(f"{folder} is kept; start again to resume it")
         return run
 
-    def ended(self, root: Path) -> Run | None:
-        """The run, if it has come to its end or has diverged; nothing is run."""
+    def load(self, root: Path) -> Run | None:
+        """The run in its folder if it is finished or has diverged."""
         folder = self.folder(root)
-        if not self._fits(folder, self.build()):
+        if not self._matches(folder, self.build()):
             return None
         run = storage.load_run(folder)
         return run if run.finished or run.stopped_by is StopReason.ERROR else None
 
-    def _fits(self, folder: Path, agent: Agent) -> bool:
-        """Whether what lies in `folder` is a run of this very entry."""
+    def _matches(self, folder: Path, agent: Agent) -> bool:
+        """Whether `folder` holds a run of this entry."""
         if not (folder / storage.CHECKPOINT).exists():
             return False
-        config = {"num_envs": 1} | storage.load_run(folder).config  # older runs do not say
+        config = storage.load_run(folder).config
         wanted = {
             "steps": self.steps,
             "seeds": list(self.seeds),
@@ -121,36 +118,40 @@ class Entry:
         return {name: config.get(name) for name in wanted} == wanted
 
 
-def _changed(module: Module, path: Sequence[str], value: float | int) -> Module:
-    """With another value of one setting, static or not."""
-    field, *inner = path
-    new = _changed(getattr(module, field), inner, value) if inner else value
-    return dataclasses.replace(module, **{field: new})
-
+Results = Sequence[tuple[Entry, Run]]
 
 COLUMNS = ("task", "agent", "steps", "seeds", "best", "final", "final of each seed")
 
 
-def row(entry: Entry, run: Run) -> list[str]:
-    """One line of a table: medians over seeds, and every seed's final score."""
-    each = " ".join(shown(value) for value in np.sort(run.final)[::-1])
+def table_row(entry: Entry, run: Run) -> list[str]:
+    """One row of a table with `COLUMNS`: medians over seeds, and every seed's final score."""
     return [
         entry.task,
         run.config["agent"],
         f"{entry.steps:,}",
         str(len(entry.seeds)),
-        shown(np.median(run.best)),
-        shown(np.median(run.final)),
-        each,
+        format_score(np.median(run.best)),
+        format_score(np.median(run.final)),
+        format_scores(run.final),
     ]
 
 
-def shown(score: float) -> str:
-    """A score in as many digits as tell something."""
+def format_score(score: float) -> str:
+    """A score in two or three significant digits."""
     return f"{score:.0f}" if abs(score) >= 10 else f"{round(score, 2) + 0.0:.2f}"
 
 
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_scores(scores: np.ndarray) -> str:
+    """The scores of all seeds, the highest first."""
+    return " ".join(format_score(score) for score in np.sort(scores)[::-1])
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def commands(entries: Sequence[Entry]) -> str:
+    """The commands of all entries, each once, indented as a Markdown code block."""
+    return "\n".join(dict.fromkeys(f"    {entry.command()}" for entry in entries))

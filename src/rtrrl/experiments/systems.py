@@ -1,12 +1,11 @@
-"""Sections of the results: the other systems, and RTRRL in worlds on the host."""
+"""Sections of docs/results.md: PPO, the model-based agent, and environments on the host."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from rtrrl.experiments.suite import COLUMNS, Entry, markdown, row
-from rtrrl.runs.run import Run
+from rtrrl.experiments.suite import COLUMNS, Entry, Results, markdown_table, table_row
 
 SEEDS = range(5)
 PPO = [
@@ -21,70 +20,73 @@ PPO = [
     Entry("MemoryChain-8", "ppo-rtu", 250_000, SEEDS, target=0.95, needed=4),
 ]
 MODEL_TASKS = ("CartPole-pos", "Catch", "MemoryChain-8")
-MODEL = [Entry(task, "model-based", 100_000, SEEDS) for task in MODEL_TASKS]
-BESIDE = [Entry(task, "default", 100_000, SEEDS) for task in MODEL_TASKS]
-CHANCE = [Entry(task, "random", 50_000, range(8)) for task in MODEL_TASKS]
-
+MODEL = [
+    *(Entry(task, "model-based", 100_000, SEEDS) for task in MODEL_TASKS),
+    *(Entry(task, "default", 100_000, SEEDS) for task in MODEL_TASKS),
+    *(Entry(task, "random", 50_000, range(8)) for task in MODEL_TASKS),
+]
 CHEETAH = "gymnasium/HalfCheetah-v5-pos"
 CONTINUOUS = [
     Entry(CHEETAH, "default", 300_000, range(3), evaluations=10, episodes=3),
     Entry(CHEETAH, "random", 10_000, range(3), evaluations=5, episodes=3),
 ]
-TRIALS = [
+DECISIONS = [
     Entry(f"neurogym/{task}", agent, steps, range(3), evaluations=10, episodes=100)
     for task in ("PerceptualDecisionMaking-v0", "DelayMatchSample-v0", "ContextDecisionMaking-v0")
     for agent, steps in (("default", 150_000), ("random", 5_000))
 ]
-
-ALL = (*PPO, *MODEL, *BESIDE, *CHANCE, *CONTINUOUS, *TRIALS)
-
-Done = Sequence[tuple[Entry, Run]]
+ALL = (*PPO, *MODEL, *CONTINUOUS, *DECISIONS)
 
 
 def sections(folder: Path) -> str:
-    """The sections, from runs in `folder`; what is missing there is run."""
+    """The sections, from runs in `folder`; missing ones are trained."""
 
-    def of(entries: Sequence[Entry]) -> Done:
+    def results(entries: Sequence[Entry]) -> Results:
         return [(entry, entry.run(folder)) for entry in entries]
 
     return f"""## Recurrent PPO
 
-One setting, found on seeds ≥ 100, for all tasks and cells (`ppo` is on a GRU); seeds 0 … 4. The
-target is the final score, in at least 4 of 5 seeds.
+All tasks and cells use the same settings, which were chosen on seeds ≥ 100 (`ppo` uses a GRU);
+seeds 0 … 4. The target applies to the final score and must be reached by at least 4 of 5 seeds.
 
-{targets(of(PPO))}
-## Learning in a model of the world
+{target_table(results(PPO))}
+## Learning in a world model
 
-`model-based` learns a recurrent model online and its policy by imagining in it. It differs from
-`default` in more than the model: cell, traces, step sizes, how observations are scaled, novelty.
-Seeds 0 … 4; the random agent's 0 … 7.
+`model-based` learns a recurrent world model online, and its policy from imagined trajectories. It
+differs from `default` not only by the model, but also in cell, traces, step sizes, observation
+scaling and exploration bonus. Seeds 0 … 4; random agent: seeds 0 … 7.
 
-{markdown(COLUMNS, [row(*each) for each in of([*MODEL, *BESIDE, *CHANCE])])}
-## Continuous control, live, from one stream
+{score_table(results(MODEL))}
+## Continuous control on the host
 
-HalfCheetah-v5 of Gymnasium's MuJoCo with all velocities hidden, stepped on the host. Seeds 0 … 2;
-10 evaluations of 3 episodes, of 1,000 steps each; final is the mean of the last three. Ten times as
-long: [stability](stability.md).
+HalfCheetah-v5 of Gymnasium's MuJoCo with all velocities hidden, one environment per agent, stepped
+on the host. Seeds 0 … 2; 10 evaluations of 3 episodes of 1,000 steps each; final is the mean of the
+last three. For runs that are ten times as long see [stability](stability.md).
 
-{markdown(COLUMNS, [row(*each) for each in of(CONTINUOUS)])}
-## NeuroGym: decisions
+{score_table(results(CONTINUOUS))}
+## Decision making (NeuroGym)
 
-An episode is one trial. A right answer earns 1; an answer at the right time without looking is
-right in half of the trials, which is what to compare with: the random agent seldom waits. Seeds
-0 … 2; 10 evaluations of 100 trials.
+An episode is one trial. A correct decision gives a reward of 1. Deciding at the right time without
+regard to the observation is correct in half of the trials, which is the score to compare with: the
+random agent rarely waits for the right time. Seeds 0 … 2; 10 evaluations of 100 trials.
 
-{markdown(COLUMNS, [row(*each) for each in of(TRIALS)])}"""
+{score_table(results(DECISIONS))}"""
 
 
-def targets(done: Done) -> str:
-    """A table that says how many seeds reached the target."""
+def score_table(results: Results) -> str:
+    """Best and final scores."""
+    return markdown_table(COLUMNS, [table_row(*each) for each in results])
+
+
+def target_table(results: Results) -> str:
+    """Best and final scores, and how many seeds reach the target."""
     rows = []
-    for entry, run in done:
+    for entry, run in results:
         reached = int(np.sum(run.final >= (entry.target or 0.0)))
-        met = "met" if reached >= entry.needed else "missed"
-        verdict = f"{reached} of {len(entry.seeds)}, {met}"
-        rows.append([*row(entry, run), verdict, f"≥ {entry.target:g} in ≥ {entry.needed}"])
-    return markdown((*COLUMNS, "final ≥ target", "target"), rows)
+        verdict = "met" if reached >= entry.needed else "missed"
+        target = f"≥ {entry.target:g} in ≥ {entry.needed}"
+        rows.append([*table_row(entry, run), f"{reached} of {len(entry.seeds)}, {verdict}", target])
+    return markdown_table((*COLUMNS, "final ≥ target", "target"), rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tasks of the stability study: what is to be reached, and what is tried where."""
+"""The tasks of the stability study, with the score that should be reached on each."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,29 +6,29 @@ from collections.abc import Sequence
 from rtrrl.experiments.levers import Lever
 from rtrrl.experiments.suite import Entry
 
-REPORTED = range(10)
-TUNED = range(100, 108)
+REPORTED_SEEDS = range(10)
+TUNING_SEEDS = range(100, 108)
 """Seeds on which settings were chosen: none of them is reported as reaching a target."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The final score that a share of seeds should reach."""
+    """The final score that a proportion of seeds should reach on a task."""
 
     task: str
     steps: int
     score: float
-    share: float
+    proportion: float
     chance: float
-    """What the random agent scores: what a collapse falls towards."""
+    """The score of the random agent."""
     continuous: bool = False
-    """Whether actions are numbers."""
-    seeds: Sequence[int] = REPORTED
+    """Whether actions are continuous."""
+    seeds: Sequence[int] = REPORTED_SEEDS
     evaluations: int = 50
     episodes: int = 20
 
     def entry(self, lever: Lever) -> Entry:
-        """The run of an agent."""
+        """The run of a lever's agent on this task."""
         return Entry(
             self.task,
             lever.agent,
@@ -41,7 +41,7 @@ class Target:
         )
 
 
-MUJOCO = {"continuous": True, "seeds": range(5), "evaluations": 30, "episodes": 3}
+_MUJOCO = {"continuous": True, "seeds": range(5), "evaluations": 30, "episodes": 3}
 TARGETS = (
     Target("MemoryChain-16", 500_000, 0.97, 0.9, 0.0),
     Target("MemoryChain-32", 500_000, 0.97, 0.9, 0.0),
@@ -55,11 +55,11 @@ TARGETS = (
     Target("RepeatFirstEasy", 2_000_000, 0.9, 0.8, -0.5),
     Target("DeepSea-16", 1_000_000, 0.9, 0.8, 0.0),
     Target("MountainCarContinuous-pos", 1_000_000, 80.0, 0.6, -100.0, continuous=True),
-    Target("gymnasium/HalfCheetah-v5-pos", 3_000_000, 2400.0, 0.5, -350.0, **MUJOCO),
-    Target("gymnasium/Hopper-v5-pos", 3_000_000, 1300.0, 0.5, 15.0, **MUJOCO),
+    Target("gymnasium/HalfCheetah-v5-pos", 3_000_000, 2400.0, 0.5, -350.0, **_MUJOCO),
+    Target("gymnasium/Hopper-v5-pos", 3_000_000, 1300.0, 0.5, 15.0, **_MUJOCO),
 )
 
-TRIED = {
+_TRIAL_STEPS = {
     "MemoryChain-128": 1_000_000,
     "CartPole-pos": 1_000_000,
     "Acrobot": 100_000,
@@ -67,15 +67,17 @@ TRIED = {
     "DeepSea-16": 300_000,
 }
 TRIALS = tuple(
-    dataclasses.replace(target, steps=TRIED[target.task], seeds=TUNED, episodes=10)
+    dataclasses.replace(target, steps=_TRIAL_STEPS[target.task], seeds=TUNING_SEEDS, episodes=10)
     for target in TARGETS
-    if target.task in TRIED
+    if target.task in _TRIAL_STEPS
 )
-"""What levers are tried on: memory, balance, little time, and two rewards that are hard to find."""
+"""The tasks of the levers: memory, control, a short budget, and two of hard exploration."""
 
-ATTEMPTED = tuple(
-    dataclasses.replace(target, steps=TRIED.get(target.task, target.steps), seeds=range(100, 116))
+MISSED = tuple(
+    dataclasses.replace(
+        target, steps=_TRIAL_STEPS.get(target.task, target.steps), seeds=range(100, 116)
+    )
     for target in TARGETS
     if target.task in ("RepeatFirstEasy", "DeepSea-16")
 )
-"""What the default misses, on more seeds than the levers' trials."""
+"""The tasks on which the default misses its target, with more seeds than `TRIALS`."""

@@ -1,138 +1,134 @@
-"""`make variance`: how much calmer the mean of many streams is, written into docs/variance.md.
+"""`make variance`: the variance of updates averaged over environments, for docs/variance.md.
 
-The runs lie in runs/variance; a finished one is read, an interrupted one goes on.
+Runs are kept in runs/variance: a finished one is read, an interrupted one is resumed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from rtrrl.experiments.suite import Entry, markdown, shown
+from rtrrl.experiments.suite import Entry, Results, commands, format_score, markdown_table
 from rtrrl.runs.run import Run
 from rtrrl.utils.files import write_atomic
-from rtrrl.viz.curves import update_variance
+from rtrrl.viz import plot_variance
 
 FOLDER = Path("runs/variance")
 PAGE = Path("docs/variance.md")
 FIGURE = Path("docs/figures/variance.png")
 
 TASKS = ("MemoryChain-16", "CartPole-pos")
-ENVS_AXIS = (1, 16, 256)
+NUM_ENVS = (1, 16, 256)
 STEPS, SEEDS, EVALUATIONS = 8_000, range(4), 20
-MOMENTS = (10, 50, 100)
-"""Percent of the training at which the table looks."""
+PERCENT = (10, 50, 100)
+"""The rows of the table, in percent of the training."""
 
 COLUMNS = (
-    "streams",
+    "environments",
     "at",
     "return",
     "gradient variance",
-    "to one stream",
+    "ratio to one",
     "1/N",
     "update norm",
-    "to one stream",
+    "ratio to one",
 )
-
-Done = Sequence[tuple[Entry, Run]]
 
 
 def entries(task: str) -> list[Entry]:
-    """The default agent in one copy of the task's world and in many: as many updates each."""
+    """The default agent in one environment and in many, with equally many updates."""
     return [
         Entry(task, "default", STEPS, SEEDS, evaluations=EVALUATIONS, num_envs=n, variance=True)
-        for n in ENVS_AXIS
+        for n in NUM_ENVS
     ]
 
 
 def main() -> None:
-    """Runs what is missing, then writes page and figure."""
-    done = {task: [(entry, entry.run(FOLDER)) for entry in entries(task)] for task in TASKS}
+    """Train what is missing, then write the page and its figure."""
+    results = {task: [(entry, entry.run(FOLDER)) for entry in entries(task)] for task in TASKS}
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    update_variance([run for each in done.values() for _, run in each], FIGURE)
-    write_atomic(PAGE, page(done).encode())
+    plot_variance([run for each in results.values() for _, run in each], FIGURE)
+    write_atomic(PAGE, page(results).encode())
     print(f"written: {PAGE} and {FIGURE}")
 
 
-def page(done: Mapping[str, Done]) -> str:
+def page(results: Mapping[str, Results]) -> str:
     """docs/variance.md."""
-    config = done[TASKS[0]][0][1].config
+    config = results[TASKS[0]][0][1].config
     versions, horizon = config["versions"], config["settings"]["optimizer"]["horizon"]
-    sections = "\n".join(f"## {task}\n\n{_section(each)}" for task, each in done.items())
-    commands = "\n    ".join(entry.command() for each in done.values() for entry, _ in each)
-    return f"""# How noisy is one stream?
+    sections = "\n".join(f"## {task}\n\n{_section(each)}" for task, each in results.items())
+    *others, most = NUM_ENVS
+    return f"""# Variance of updates from one environment and from many
 
-Made by `make variance` with rtrrl {versions["rtrrl"]}, jax {versions["jax"]}, Python
+Written by `make variance` with rtrrl {versions["rtrrl"]}, jax {versions["jax"]}, Python
 {versions["python"]}; do not edit.
 
-An online agent changes its weights after every step, by what one stream has just taught. A batched
-one takes the mean over N streams first. Were the streams independent and the agents equally far,
-the variance of that mean would be 1/N of one stream's. Here it is measured, for the default agent
-with {_listed(STREAMS)} streams that share its weights. Each makes {STEPS:,} updates, so N streams
-see N times as much of the world.
+An online agent updates its parameters after every step, from a single transition. With N
+environments (`--num-envs N`) it takes the mean over N transitions first. If the environments were
+independent and the agents had learned equally much, the variance of that mean would be 1/N of the
+variance with one environment. This page measures it, for the default agent with
+{", ".join(map(str, others))} and {most} environments that share its parameters. Each agent makes
+{STEPS:,} updates, so one with N environments takes N times as many environment steps.
 
 *Gradient variance* is tr Cov G: the mean squared distance of the ascent direction G = δ e + η_H ∇H
-from its mean, over about the last {horizon:,} updates. With several streams G is the mean over
-them, as the optimizer gets it. *Update norm* is the root mean square of ‖Δθ‖ over the same updates,
-after the optimizer. *Return* is that of the frozen agent. All are medians over the seeds
-{SEEDS[0]} … {SEEDS[-1]}; *to one stream* is the ratio to one stream's median at the same moment.
+from its mean, over about the last {horizon:,} updates. With several environments G is the mean over
+them, as passed to the optimizer. *Update norm* is the root mean square of ‖Δθ‖ over the same
+updates, after the optimizer. *Return* is that of the frozen agent. All are medians over the seeds
+{SEEDS[0]} … {SEEDS[-1]}; *ratio to one* is the ratio to the median with one environment at the same
+step.
 
 ![gradient variance and update norm over training](figures/variance.png)
 
 {sections}
-## How to read it
+## Interpretation
 
-- More than 1/N is left where streams are not independent. They begin together, and where episodes
-  are equally long they stay in step: what depends on the time in the episode is not averaged out.
-- The agents live different lives, and what they have become by the same moment, weights and scale
-  of reward, sets the size of their gradients too. The return says how far each has come. So less
-  than 1/N can be left as well.
-- Adam divides by the size of the gradients it has seen, except where they are as small as its ε. So
-  the update norm need not fall as the gradient's variance does.
+- The ratio exceeds 1/N where environments are not independent. All are reset at the same time, and
+  where episodes have equal length they stay synchronized: the variance due to the time within the
+  episode is not averaged out.
+- The agents have different training histories: at the same step their parameters and their reward
+  scale differ, which also affects the size of their gradients. The return shows how much each has
+  learned. The ratio can therefore also be below 1/N.
+- Adam divides by the size of previous gradients, unless they are as small as its ε. The update norm
+  therefore need not decrease with the variance of the gradient.
 
-## To repeat a run
+## Commands to repeat the runs
 
-    {commands}
+{commands([entry for each in results.values() for entry, _ in each])}
 """
 
 
-def _section(done: Done) -> str:
-    """What the last row comes to in a sentence, and the table."""
-    runs = {entry.num_envs: run for entry, run in done}
-    alone = {name: _at_moments(runs[1], name) for name in ("gradient_variance", "update_norm")}
-    rows, ends = [], []
-    for num_envs, run in runs.items():
-        returns = _at_moments(run, "evaluation")
-        columns = {name: _at_moments(run, name) for name in alone}
-        ratios = {name: columns[name] / alone[name] for name in alone}
-        for i, moment in enumerate(MOMENTS):
-            cells = [str(num_envs), f"{moment} %", shown(returns[i])]
-            cells += [f"{columns['gradient_variance'][i]:.3g}"]
-            cells += [f"{ratios['gradient_variance'][i]:.2g}", f"{1 / streams:.2g}"]
-            cells += [f"{columns['update_norm'][i]:.2g}", f"{ratios['update_norm'][i]:.2g}"]
+def _section(results: Results) -> str:
+    """A sentence that summarizes the ratios, and the table."""
+    runs = {entry.num_envs: run for entry, run in results}
+    single = {name: _medians(runs[1], name) for name in ("gradient_variance", "update_norm")}
+    rows, summary = [], []
+    for n, run in runs.items():
+        returns = _medians(run, "evaluation")
+        medians = {name: _medians(run, name) for name in single}
+        ratios = {name: medians[name] / single[name] for name in single}
+        for i, percent in enumerate(PERCENT):
+            cells = [str(n), f"{percent} %", format_score(returns[i])]
+            cells += [f"{medians['gradient_variance'][i]:.3g}"]
+            cells += [f"{ratios['gradient_variance'][i]:.2g}", f"{1 / n:.2g}"]
+            cells += [f"{medians['update_norm'][i]:.2g}", f"{ratios['update_norm'][i]:.2g}"]
             rows.append(cells)
-        if num_envs > 1:
+        if n > 1:
             times = 1 / ratios["gradient_variance"]
-            ends.append(f"{_span(times)} times that of {streams} streams")
-    said = f"One stream's gradient variance is {' and '.join(ends)} at these moments."
-    return f"{said}\n\n{markdown(COLUMNS, rows)}"
+            span = f"{format_score(times.min())} to {format_score(times.max())}"
+            summary.append(f"{span} times that with {n} environments")
+    text = f"The gradient variance with one environment is {' and '.join(summary)} at these steps."
+    return f"{text}\n\n{markdown_table(COLUMNS, rows)}"
 
 
-def _at_moments(run: Run, column: str) -> Float[np.ndarray, " moments"]:
-    """The median over seeds of a column at each of the `MOMENTS`."""
-    wanted = [moment * STEPS // 100 for moment in MOMENTS]
-    values = {step: [row[column] for row in run.metrics if row["step"] == step] for step in wanted}
-    return np.array([np.median(values[step]) for step in wanted])
-
-
-def _span(values: Float[np.ndarray, " moments"]) -> str:
-    return f"{shown(values.min())} to {shown(values.max())}"
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    *others, last = (str(number) for number in numbers)
-    return f"{', '.join(others)} and {last}"
+def _medians(run: Run, column: str) -> Float[np.ndarray, " steps"]:
+    """The median over seeds of a column at each of `PERCENT`."""
+    return np.array(
+        [
+            np.median([row[column] for row in run.metrics if row["step"] == STEPS * percent // 100])
+            for percent in PERCENT
+        ]
+    )
 
 
 if __name__ == "__main__":

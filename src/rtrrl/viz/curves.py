@@ -1,10 +1,11 @@
-"""Figures of runs: learning curves with every seed in sight, and the variance of updates."""
+"""Figures of runs: learning curves, the variance of updates, and estimates with intervals."""
 
 import io
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,91 +15,103 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rtrrl.errors import RtrrlError
-from rtrrl.runs.run import Run
+from rtrrl.runs.run import CURVE, VARIANCE, Run
 from rtrrl.utils.files import write_atomic
+from rtrrl.viz.colors import BLUE, GREY, GRID, INK, PALETTE, RED
 
-# Okabe and Ito's colours, which every kind of colour vision tells apart, without their yellow.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_INK, _PALE = "#262626", "#8c8c8c"
-_SUFFIXES = (".png", ".svg", ".pdf")
-PIXELS = 1800
-"""The most that a picture is wide."""
+MAX_WIDTH = 1800
+"""Of a picture, in pixels."""
 
 Interval = tuple[float, float, float]
+"""Estimate, lower bound, upper bound."""
 
 
-def learning_curve(
-    runs: Sequence[Run], path: str | Path | None = None, labels: Sequence[str] | None = None
+def plot(
+    runs: Run | Sequence[Run], path: str | Path | None = None, labels: Sequence[str] | None = None
 ) -> Figure:
-    """Draw evaluation return over environment steps, a panel for every task, a colour for a label.
+    """Draw evaluation return over environment steps: a panel per task, a color per label.
 
-    Bold is the median over seeds, the band its quartiles, faint the single seeds. `labels` (one a
-    run) are the agents' names unless given. The figure is returned, and written to `path` if
-    there is one.
+    The bold line is the median over seeds, the band spans the quartiles, and the faint lines are
+    the single seeds.
 
-    **Raises** `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
+    Args:
+        runs: one run or several.
+        path: a .png, .svg or .pdf to write. Without it a single run with a folder is drawn into
+            `learning_curve.png` there; otherwise nothing is written.
+        labels: one per run; by default the names of the agents.
+
+    Returns: the figure.
+
+    **Raises** `RtrrlError` where `path` has another suffix.
     """
-    _check_suffix(path)
-    named = list(zip(runs, labels or _told_apart(runs, _agents(runs)), strict=True))
-    colors = _colors([label for _, label in named])
-    tasks = list(dict.fromkeys(run.config["task"] for run in runs))
-    figure, panels = _grid(len(tasks))
-    for panel, task in zip(panels, tasks, strict=True):
-        here = [(run, label) for run, label in named if run.config["task"] == task]
-        for run, label in here:
-            _draw(panel, run, label, colors[label])
-        _frame(panel, _end([run for run, _ in here]))
-        _name(panel, task)
-    if path is not None:
-        _write(figure, Path(path))
-    return figure
+    runs, path = _runs_and_path(runs, path, CURVE)
+    labels = labels or _unique(runs, [run.config["agent"] for run in runs])
+    by_task = _by_task(runs, labels)
+    figure, panels = _grid(len(by_task))
+    for panel, (task, entries) in zip(panels, by_task.items(), strict=True):
+        for run, label, color in entries:
+            steps, returns = _by_seed(run, "evaluation")
+            if len(run.seeds) > 1:
+                faint = {"color": color, "linewidth": 0.7, "alpha": 0.25, "zorder": 2}
+                panel.plot(steps, returns, marker=_marker(steps), **faint)
+            width = 2.2 if len(steps) <= 100 else 1.4  # a thick line would fill its own zigzag
+            scores = f"best {_median(run.best)} / final {_median(run.final)}"
+            label = textwrap.fill(f"{label}, {_count(len(run.seeds), 'seed')}: {scores}", 52)
+            _draw(panel, steps, returns, (25, 75), color=color, linewidth=width, label=label)
+        _style(panel, [run for run, *_ in entries])
+        _add_legend(panel, task)
+    return _write(figure, path)
 
 
-def update_variance(runs: Sequence[Run], path: str | Path | None = None) -> Figure:
-    """Draw a monitored run's gradient variance and update norm over the steps of each stream.
+def plot_variance(runs: Run | Sequence[Run], path: str | Path | None = None) -> Figure:
+    """Draw gradient variance and update norm of monitored runs over the steps of an environment.
 
-    Two panels for every task, a line for each run, named by its number of streams: the median over
-    seeds, in the band of all of them. Both scales are logarithmic. The figure is returned, and
-    written to `path` if there is one.
+    There are two panels per task, both logarithmic, with a line per run, labelled by its number of
+    environments: the median over seeds, in a band from the lowest to the highest seed.
 
-    **Raises** `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
+    Args:
+        runs: one run or several.
+        path: as in `plot`; the file in a run's folder is `variance.png`.
+
+    Returns: the figure.
+
+    **Raises** `RtrrlError` where `path` has another suffix.
     """
-    _check_suffix(path)
-    agents = _agents(runs)
-    num_envs = [_counted(run.config.get("num_envs", 1), "stream") for run in runs]
+    runs, path = _runs_and_path(runs, path, VARIANCE)
+    agents = [run.config["agent"] for run in runs]
+    labels = [_count(run.config.get("num_envs", 1), "environment") for run in runs]
     if len(set(agents)) > 1:
-        num_envs = [f"{agent}, {each}" for agent, each in zip(agents, num_envs, strict=True)]
-    named = list(zip(runs, _told_apart(runs, num_envs), strict=True))
-    colors = _colors([label for _, label in named])
-    tasks = list(dict.fromkeys(run.config["task"] for run in runs))
-    figure = _figure(8.8, 3.7 * len(tasks))
-    rows = figure.subplots(len(tasks), 2, squeeze=False)
-    for panels, task in zip(rows, tasks, strict=True):
-        here = [(run, label) for run, label in named if run.config["task"] == task]
+        labels = [f"{agent}, {label}" for agent, label in zip(agents, labels, strict=True)]
+    by_task = _by_task(runs, _unique(runs, labels))
+    figure = _figure(8.8, 3.7 * len(by_task))
+    rows = figure.subplots(len(by_task), 2, squeeze=False)
+    for panels, (task, entries) in zip(rows, by_task.items(), strict=True):
         for panel, column in zip(panels, ("gradient_variance", "update_norm"), strict=True):
-            for run, label in here:
-                _draw_band(panel, run, column, label, colors[label])
-            panel.set_ylabel(column.replace("_", " "), fontsize=11, color=_INK)
+            for run, label, color in entries:
+                # 0 before the first update has no place on a logarithmic axis
+                steps, values = _by_seed(run, column, above=0.0)
+                label = f"{label}, {_count(len(run.seeds), 'seed')}"
+                _draw(panel, steps, values, (0, 100), color=color, linewidth=1.8, label=label)
+            panel.set_ylabel(column.replace("_", " "), fontsize=11, color=INK)
             panel.set_yscale("log")
-            _frame(panel, _end([run for run, _ in here]))
-        _name(panels[0], task)
+            _style(panel, [run for run, *_ in entries])
+        _add_legend(panels[0], task)
     for panel in rows[-1]:
-        panel.set_xlabel("environment steps of a stream", fontsize=11, color=_INK)
-    if path is not None:
-        _write(figure, Path(path))
-    return figure
+        panel.set_xlabel("steps of each environment", fontsize=11, color=INK)
+    return _write(figure, path)
 
 
-def forest(groups: Mapping[str, Mapping[str, Interval]], path: str | Path | None = None) -> Figure:
-    """Draw estimates with their intervals, a panel for each group and a row for each name.
+def plot_intervals(
+    groups: Mapping[str, Mapping[str, Interval]], path: str | Path | None = None
+) -> Figure:
+    """Draw estimates with their intervals (a forest plot): a panel per group, a row per name.
 
-    The first name of all is what the others are compared with: its estimate is a line through the
-    panel. An interval is (estimate, low, high). The figure is returned, and written to `path` if
-    there is one.
+    The first name is the reference: a vertical line through each panel marks its estimate. The
+    figure is returned, and written to `path` if given.
 
     **Raises** `RtrrlError` where `path` ends in none of .png, .svg and .pdf.
     """
-    _check_suffix(path)
+    path = _checked(path)
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     figure = _figure(2.2 + 2.4 * len(groups), 0.8 + 0.27 * len(names))
     panels = list(figure.subplots(1, len(groups), sharey=True, squeeze=False).flat)
@@ -106,158 +119,143 @@ def forest(groups: Mapping[str, Mapping[str, Interval]], path: str | Path | None
         for row, name in enumerate(names):
             if name in group:
                 estimate, low, high = group[name]
-                color = _COLORS[1] if row == 0 else _COLORS[0]
+                color = RED if row == 0 else BLUE
                 panel.plot([low, high], [row, row], color=color, linewidth=2.2, alpha=0.5)
                 panel.plot(estimate, row, "o", color=color, markersize=5)
         if names and names[0] in group:
-            panel.axvline(group[names[0]][0], color=_COLORS[1], linewidth=0.8, zorder=0)
-        panel.set_title(title, fontsize=11, fontweight="bold", color=_INK)
+            panel.axvline(group[names[0]][0], color=RED, linewidth=0.8, zorder=0)
+        panel.set_title(title, fontsize=11, fontweight="bold", color=INK)
         panel.spines[["top", "right", "left"]].set_visible(False)
-        panel.tick_params(colors=_INK, color=_PALE, labelsize=9, left=False)
+        panel.tick_params(colors=INK, color=GREY, labelsize=9, left=False)
         panel.xaxis.set_major_locator(MaxNLocator(3))
-        panel.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+        panel.grid(axis="x", color=GRID, linewidth=0.8)
         panel.set_axisbelow(True)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()
-    if path is not None:
-        _write(figure, Path(path))
-    return figure
+    return _write(figure, path)
 
 
-def _check_suffix(path: str | Path | None) -> None:
-    if path is not None and Path(path).suffix not in _SUFFIXES:
+def _runs_and_path(
+    runs: Run | Sequence[Run], path: str | Path | None, name: str
+) -> tuple[Sequence[Run], Path | None]:
+    """A sequence of runs, and where to draw them: `name` in the folder of a single run."""
+    if isinstance(runs, Run):
+        path = runs.folder / name if path is None and runs.folder else path
+        runs = [runs]
+    return runs, _checked(path)
+
+
+def _checked(path: str | Path | None) -> Path | None:
+    if path is not None and Path(path).suffix not in (".png", ".svg", ".pdf"):
         raise RtrrlError(f"cannot draw into {path}: give a name that ends in .png, .svg or .pdf")
+    return None if path is None else Path(path)
 
 
-def _agents(runs: Sequence[Run]) -> list[str]:
-    return [run.config["agent"] for run in runs]
-
-
-def _told_apart(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
-    """The names, with the folder's where one task has a name more than once."""
-    pairs = [(run.config["task"], name) for run, name in zip(runs, names, strict=True)]
+def _unique(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
+    """The labels, with the name of the run's folder where two runs of a task share one."""
+    pairs = [(run.config["task"], label) for run, label in zip(runs, labels, strict=True)]
     count = Counter(pairs)
     return [
-        f"{name} ({run.folder.name})" if count[task, name] > 1 and run.folder else name
-        for run, (task, name) in zip(runs, pairs, strict=True)
+        f"{pair[1]} ({run.folder.name})" if count[pair] > 1 and run.folder else pair[1]
+        for run, pair in zip(runs, pairs, strict=True)
     ]
 
 
-def _colors(labels: Sequence[str]) -> dict[str, str]:
-    """One for each label, from the first on."""
-    return {
-        label: _COLORS[index % len(_COLORS)] for index, label in enumerate(dict.fromkeys(labels))
-    }
-
-
-def _end(runs: Sequence[Run]) -> int:
-    return max(run.steps or run.config["steps"] for run in runs)
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
-def _grid(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels; only those at the left and lower edge name their axes."""
-    columns = 2 if count == 4 else max(1, min(count, 3))
-    rows = max(1, -(-count // columns))
-    size = (6.4, 4.4) if count <= 1 else (4.4 * columns, 3.7 * rows)
-    figure = _figure(*size)
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for index, panel in enumerate(panels):
-        panel.set_visible(index < count)
-        if index % columns == 0:
-            panel.set_ylabel("evaluation return", fontsize=11, color=_INK)
-        if index + columns >= count:
-            panel.set_xlabel("environment steps", fontsize=11, color=_INK)
-    return figure, panels[:count]
+def _by_task(runs: Sequence[Run], labels: Sequence[str]) -> dict[str, list[tuple[Run, str, str]]]:
+    """Run, label and color of every run, by task; a label has one color in all tasks."""
+    distinct = list(dict.fromkeys(labels))
+    groups: dict[str, list[tuple[Run, str, str]]] = {}
+    for run, label in zip(runs, labels, strict=True):
+        color = PALETTE[distinct.index(label) % len(PALETTE)]
+        groups.setdefault(run.config["task"], []).append((run, label, color))
+    return groups
 
 
 def _figure(width: float, height: float) -> Figure:
+    """In inches."""
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     return Figure(figsize=(width, height), layout=layout)
 
 
-def _draw(panel: Axes, run: Run, label: str, color: str) -> None:
-    best, final = _median(run.best), _median(run.final)
-    seeds = _counted(len(run.seeds), "seed")
-    steps, returns = _matrix(run, "evaluation")
-    low, median, high = _quartiles(returns)
-    marker = "o" if len(steps) == 1 else None  # a line through one point is invisible
-    if len(run.seeds) > 1:
-        panel.plot(steps, returns, color=color, linewidth=0.7, alpha=0.25, marker=marker, zorder=2)
-        panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0, zorder=3)
-    panel.plot(
-        steps,
-        median,
-        color=color,
-        linewidth=2.2 if len(steps) <= 100 else 1.4,  # a thick line would fill its own zigzag
-        marker=marker,
-        solid_capstyle="round",
-        zorder=4,
-        label=textwrap.fill(f"{label}, {seeds}: best {best} / final {final}", 52),
+def _grid(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels; only those at the left and lower edge have axis labels."""
+    columns = 2 if count == 4 else max(1, min(count, 3))
+    rows = max(1, -(-count // columns))
+    figure = _figure(*(6.4, 4.4) if count <= 1 else (4.4 * columns, 3.7 * rows))
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for index, panel in enumerate(panels):
+        panel.set_visible(index < count)
+        if index % columns == 0:
+            panel.set_ylabel("evaluation return", fontsize=11, color=INK)
+        if index + columns >= count:
+            panel.set_xlabel("environment steps", fontsize=11, color=INK)
+    return figure, panels[:count]
+
+
+def _draw(
+    panel: Axes,
+    steps: Int[np.ndarray, " steps"],
+    values: Float[np.ndarray, "steps seeds"],
+    band: tuple[int, int],
+    **line: Any,
+) -> None:
+    """The median over seeds as a line, in a band between two percentiles."""
+    percentiles = (band[0], 50, band[1])
+    low, median, high = (
+        np.nanpercentile(values, percentiles, axis=1) if len(steps) else np.empty((3, 0))
     )
+    panel.fill_between(steps, low, high, color=line["color"], alpha=0.18, linewidth=0, zorder=3)
+    panel.plot(steps, median, marker=_marker(steps), solid_capstyle="round", zorder=4, **line)
 
 
-def _draw_band(panel: Axes, run: Run, column: str, label: str, color: str) -> None:
-    """The median over seeds and, behind it, from the least to the greatest of them."""
-    steps, values = _matrix(run, column)
-    values = np.where(values > 0, values, np.nan)  # where nothing was learnt yet: not on a log axis
-    known = np.isfinite(values).any(axis=1)
-    steps, values = steps[known], values[known]
-    marker = "o" if len(steps) == 1 else None
-    low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
-    panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0, zorder=3)
-    median = np.nanmedian(values, axis=1)
-    label = f"{label}, {_counted(len(run.seeds), 'seed')}"
-    panel.plot(steps, median, color=color, linewidth=1.8, marker=marker, zorder=4, label=label)
+def _marker(steps: Int[np.ndarray, " steps"]) -> str | None:
+    """A line through one point is invisible."""
+    return "o" if len(steps) == 1 else None
 
 
-def _matrix(
-    run: Run, column: str
+def _by_seed(
+    run: Run, column: str, above: float = -np.inf
 ) -> tuple[Int[np.ndarray, " steps"], Float[np.ndarray, "steps seeds"]]:
-    """The steps at which any seed has a value in `column`, and each seed's there (NaN: none)."""
+    """Steps at which any seed has a finite value > `above`, and each seed's there (NaN: none)."""
     curves = []
     for seed in run.seeds:
         steps, values = run.column(column, seed)
         pairs = zip(steps, np.asarray(values, np.float64), strict=True)
-        curves.append({step: value for step, value in pairs if np.isfinite(value)})
+        curves.append({step: value for step, value in pairs if above < value < np.inf})
     steps = sorted(set().union(*curves))
-    returns = [[curve.get(step, np.nan) for curve in curves] for step in steps]
-    return np.array(steps, int), np.array(returns, float).reshape(len(steps), len(curves))
-
-
-def _quartiles(returns: Float[np.ndarray, "steps seeds"]) -> Float[np.ndarray, "3 steps"]:
-    if not len(returns):
-        return np.empty((3, 0))
-    return np.nanpercentile(returns, (25, 50, 75), axis=1)
+    values = [[curve.get(step, np.nan) for curve in curves] for step in steps]
+    return np.array(steps, int), np.array(values, float).reshape(len(steps), len(curves))
 
 
 def _median(scores: Float[np.ndarray, " seeds"]) -> str:
-    known = scores[np.isfinite(scores)]
-    if not len(known):
+    """In three digits; a dash where there is none."""
+    finite = scores[np.isfinite(scores)]
+    if not len(finite):
         return "–"
-    median = float(np.median(known))
+    median = float(np.median(finite))
     digits = 2 if abs(median) < 10 else 1 if abs(median) < 100 else 0
     return f"{round(median, digits) + 0.0:.{digits}f}"
 
 
-def _frame(panel: Axes, end: int) -> None:
-    """Axes that stay behind the data."""
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _style(panel: Axes, runs: Sequence[Run]) -> None:
+    """Thin axes behind the data, and an x axis as long as the longest run."""
     panel.spines[["top", "right"]].set_visible(False)
-    panel.spines[["left", "bottom"]].set_color(_PALE)
-    panel.tick_params(which="both", colors=_INK, color=_PALE, labelsize=10)
-    panel.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    panel.spines[["left", "bottom"]].set_color(GREY)
+    panel.tick_params(which="both", colors=INK, color=GREY, labelsize=10)
+    panel.grid(axis="y", color=GRID, linewidth=0.8)
     panel.set_axisbelow(True)
     panel.margins(y=0.06)
-    panel.set_xlim(0, 1.02 * end)
+    panel.set_xlim(0, 1.02 * max(run.steps or run.config["steps"] for run in runs))
     panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: _short(steps)))
 
 
-def _name(panel: Axes, task: str) -> None:
-    """Above the panel the task, and what each colour is."""
+def _add_legend(panel: Axes, task: str) -> None:
+    """Above the panel: the task, and the label of each color."""
     legend = panel.legend(
         title=task,
         loc="lower left",
@@ -268,13 +266,13 @@ def _name(panel: Axes, task: str) -> None:
         borderaxespad=0.0,
         handlelength=1.4,
         fontsize=9.5,
-        labelcolor=_INK,
+        labelcolor=INK,
     )
-    legend.get_title().set(fontsize=13, fontweight="bold", color=_INK)
+    legend.get_title().set(fontsize=13, fontweight="bold", color=INK)
 
 
 def _short(steps: int | float) -> str:
-    """A number of steps as an axis has room for.
+    """The label of a number of steps on an axis.
 
     >>> [_short(steps) for steps in (0, 500, 20_000, 1_500_000)]
     ['0', '500', '20k', '1.5M']
@@ -285,8 +283,10 @@ def _short(steps: int | float) -> str:
     return f"{steps:g}"
 
 
-def _write(figure: Figure, path: Path) -> None:
-    picture = io.BytesIO()
-    dpi = min(200.0, PIXELS / figure.get_figwidth())
-    figure.savefig(picture, format=path.suffix[1:], dpi=dpi, facecolor="white")
-    write_atomic(path, picture.getvalue())
+def _write(figure: Figure, path: Path | None) -> Figure:
+    if path is not None:
+        picture = io.BytesIO()
+        dpi = min(200.0, MAX_WIDTH / figure.get_figwidth())
+        figure.savefig(picture, format=path.suffix[1:], dpi=dpi, facecolor="white")
+        write_atomic(path, picture.getvalue())
+    return figure

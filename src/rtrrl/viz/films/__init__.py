@@ -1,4 +1,4 @@
-"""Films of episodes: frames that show world, value and TD error, and the files they go into."""
+"""Films of episodes: frames with the scene, the value and the TD error, and their files."""
 
 from rtrrl.viz.films.files import check_writable as check_writable
 from rtrrl.viz.films.files import write as write

@@ -14,7 +14,7 @@ from rtrrl.viz.scenes.shapes import Disc, Label, Line, Polygon, Raster, Scene, S
 
 
 class Canvas:
-    """A part of a figure that shows one scene after another, as large as fits, in its middle."""
+    """A part of a figure that shows one scene after another, centered, as large as fits."""
 
     def __init__(self, figure: Figure, area: tuple[float, float, float, float]):
         """`area` is (left, bottom, right, top) in fractions of the figure."""
@@ -22,55 +22,44 @@ class Canvas:
         self._area = Bbox.from_extents(*area).transformed(figure.transFigure)
 
     def draw(self, scene: Scene) -> None:
-        """Draws over what is there."""
+        """Draw over the present content."""
         x0, x1, y0, y1 = scene.window
         scale = min(self._area.width / (x1 - x0), self._area.height / (y1 - y0))
         middle = (self._area.x0 + self._area.x1) / 2, (self._area.y0 + self._area.y1) / 2
-        place = Affine2D().translate(-(x0 + x1) / 2, -(y0 + y1) / 2).scale(scale).translate(*middle)
-        shown = Bbox([[x0, y0], [x1, y1]]).transformed(place)
+        to_pixels = Affine2D().translate(-(x0 + x1) / 2, -(y0 + y1) / 2).scale(scale)
+        to_pixels.translate(*middle)
+        visible = Bbox([[x0, y0], [x1, y1]]).transformed(to_pixels)
         canvas = self._figure.canvas
         assert isinstance(canvas, FigureCanvasAgg)
         renderer = canvas.get_renderer()
         for shape in scene.shapes:
-            artist = self._artist(shape, scale * 72 / self._figure.dpi, place, shown)
+            artist = self._artist(shape, scale * 72 / self._figure.dpi, to_pixels, visible)
             artist.set_figure(self._figure)
-            artist.set_clip_box(shown)
+            artist.set_clip_box(visible)
             artist.draw(renderer)
 
-    def _artist(self, shape: Shape, points: float, place: Affine2D, shown: Bbox) -> Artist:
-        """The artist of a shape; `points` are typographic points a unit of the world."""
+    def _artist(self, shape: Shape, points: float, to_pixels: Affine2D, visible: Bbox) -> Artist:
+        """The artist of a shape; `points` is typographic points per unit of the environment."""
         match shape:
-            case Line():
+            case Line(path, width, color):
                 return Line2D(
-                    *shape.points.T,
-                    color=shape.color,
-                    linewidth=points * shape.width,
+                    *path.T,
+                    color=color,
+                    linewidth=points * width,
                     solid_capstyle="round",
                     solid_joinstyle="round",
-                    transform=place,
+                    transform=to_pixels,
                 )
-            case Polygon():
-                return PolygonPatch(
-                    shape.points, facecolor=shape.color, linewidth=0, transform=place
-                )
-            case Disc():
-                x, y = shape.centre
-                return Circle(
-                    (x, y), shape.radius, facecolor=shape.color, linewidth=0, transform=place
-                )
-            case Label():
-                x, y = shape.centre
-                return Text(
-                    x,
-                    y,
-                    shape.text,
-                    fontsize=points * shape.height,
-                    color=shape.color,
-                    ha="center",
-                    va="center",
-                    transform=place,
-                )
-            case Raster():
-                image = BboxImage(shown, interpolation="antialiased", origin="upper")
-                image.set_data(shape.pixels)
+            case Polygon(path, color):
+                return PolygonPatch(path, facecolor=color, linewidth=0, transform=to_pixels)
+            case Disc(center, radius, color):
+                x, y = map(float, center)
+                return Circle((x, y), radius, facecolor=color, linewidth=0, transform=to_pixels)
+            case Label(text, center, height, color):
+                x, y = map(float, center)
+                size = {"fontsize": points * height, "ha": "center", "va": "center"}
+                return Text(x, y, text, color=color, transform=to_pixels, **size)
+            case Raster(pixels):
+                image = BboxImage(visible, interpolation="antialiased", origin="upper")
+                image.set_data(pixels)
                 return image

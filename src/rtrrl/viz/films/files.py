@@ -1,4 +1,4 @@
-"""Frames in files: animated GIF, which needs nothing more, and MP4, which needs ffmpeg."""
+"""Film files: animated GIF, and MP4, which needs ffmpeg."""
 
 import io
 import itertools
@@ -17,13 +17,13 @@ from rtrrl.utils.files import write_atomic
 from rtrrl.viz.films.film import DPI, Film
 
 COLORS = 96
-"""Of a GIF; areas of one colour are what it packs well."""
-REST_MS = 1500
-"""How long a GIF shows its last frame before it begins again."""
+"""The size of a GIF's palette; few colors compress well."""
+PAUSE_MS = 1500
+"""How long a GIF shows its last frame before it repeats."""
 
 
 def check_writable(path: Path) -> None:
-    """**Raises** `RtrrlError` where no film can be written to `path`: before anything is played."""
+    """Check before an episode is run. **Raises** `RtrrlError` where `path` cannot be a film."""
     if path.suffix not in _WRITERS:
         raise RtrrlError(f"cannot film into {path}: give a name that ends in .gif or .mp4")
     if path.suffix == ".mp4" and not FFMpegWriter.isAvailable():
@@ -32,11 +32,11 @@ def check_writable(path: Path) -> None:
             "in .gif"
         )
     if not path.parent.is_dir():
-        raise RtrrlError(f"cannot film into {path}: there is no folder {path.parent}; make it")
+        raise RtrrlError(f"cannot film into {path}: there is no folder {path.parent}; create it")
 
 
 def write(film: Film, path: Path, fps: int) -> int:
-    """Puts the film at `path`, whole or not at all; its size in bytes.
+    """Write the film to `path`, whole or not at all; returns its size in bytes.
 
     **Raises** `RtrrlError` as `check_writable` does, `RunFolderError` where writing fails.
     """
@@ -47,33 +47,31 @@ def write(film: Film, path: Path, fps: int) -> int:
 
 
 def _gif(film: Film, fps: int) -> bytes:
-    """One palette for all frames and no dithering: what stands still costs nothing."""
-    middle = sorted({*range(0, len(film), max(1, len(film) // 8)), len(film) - 1})
-    sample = Image.fromarray(np.concatenate([film.frame(moment) for moment in middle]))
+    """One palette for all frames, without dithering: unchanged areas take no space."""
+    sampled = sorted({*range(0, len(film), max(1, len(film) // 8)), len(film) - 1})
+    sample = Image.fromarray(np.concatenate([film.frame(step) for step in sampled]))
     palette = sample.quantize(COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     _whiten(palette)
-    pictures = (
+    images = (
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
         for frame in film.frames()
     )
-    duration = max(20, round(100 / fps) * 10)  # browsers slow down what is faster than 20 ms
-    durations = [duration] * (len(film) - 1) + [duration + REST_MS]
+    duration = max(20, round(100 / fps) * 10)  # browsers show faster frames slowly
+    durations = [duration] * (len(film) - 1) + [duration + PAUSE_MS]
     file = io.BytesIO()
-    next(pictures).save(
-        file, "GIF", save_all=True, append_images=pictures, duration=durations, loop=0
-    )
+    next(images).save(file, "GIF", save_all=True, append_images=images, duration=durations, loop=0)
     return file.getvalue()
 
 
 def _whiten(palette: Image.Image) -> None:
-    """Makes white what is nearly so: the mean of an edge and the paper would be a grey paper."""
+    """Set nearly white entries to white: averaged with edges, the background would be grey."""
     colors = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
     colors[colors.min(axis=1) >= 247] = 255
     palette.putpalette(colors.tobytes())
 
 
 def _mp4(film: Film, fps: int) -> bytes:
-    """Each frame is a figure that is one image: matplotlib's writer films figures."""
+    """By matplotlib's writer, which takes figures: each frame is a figure with one image."""
     frames = film.frames()
     first = next(frames)
     height, width, _ = first.shape
@@ -88,7 +86,9 @@ def _mp4(film: Film, fps: int) -> bytes:
                     image.set_data(frame)
                     writer.grab_frame()
         except (subprocess.CalledProcessError, BrokenPipeError) as error:
-            raise RtrrlError("ffmpeg could not write the film: give a name in .gif") from error
+            raise RtrrlError(
+                "ffmpeg could not write the film: give a name that ends in .gif"
+            ) from error
         return path.read_bytes()
 
 

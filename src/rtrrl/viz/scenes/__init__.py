@@ -1,6 +1,7 @@
-"""Pictures of worlds: each family's own, and bars for whatever has none."""
+"""Scene renderers: one for each family of environments, and bars for all others."""
 
 from collections.abc import Callable
+from typing import Any
 
 from rtrrl.environments import Box, Environment, Flattened, Gymnax, TMaze, Wrapper
 from rtrrl.environments.brax.adapter import Brax
@@ -9,11 +10,11 @@ from rtrrl.environments.wrappers import TimeLimitState
 from rtrrl.viz.scenes import brax, classic, grids, planes
 from rtrrl.viz.scenes.base import Bars as Bars
 from rtrrl.viz.scenes.base import Episode as Episode
-from rtrrl.viz.scenes.base import Picture as Picture
+from rtrrl.viz.scenes.base import SceneRenderer as SceneRenderer
 from rtrrl.viz.scenes.pixels import Pixels as Pixels
 from rtrrl.viz.scenes.shapes import Scene as Scene
 
-_GYMNAX: dict[str, Callable[[], Picture]] = {
+_GYMNAX: dict[str, Callable[[], SceneRenderer]] = {
     "CartPole-v1": classic.CartPole,
     "Acrobot-v1": classic.Acrobot,
     "Pendulum-v1": classic.Pendulum,
@@ -26,11 +27,11 @@ _GYMNAX: dict[str, Callable[[], Picture]] = {
     "Swimmer-misc": planes.Swimmer,
     "PointRobot-misc": planes.PointRobot,
 }
-"""Of worlds built without options; with options they may be of another size."""
+"""For environments built without options, which may change their size."""
 
 
-def picture_of(environment: Environment) -> Picture:
-    """How a world is drawn, by what it is inside its wrappers."""
+def renderer_for(environment: Environment) -> SceneRenderer:
+    """The renderer of an environment, chosen by what is inside its wrappers."""
     inner = environment
     while isinstance(inner, Wrapper):
         inner = inner.env
@@ -46,14 +47,14 @@ def picture_of(environment: Environment) -> Picture:
         case Gymnax(id=id, options=()) if id in _GYMNAX:
             return _GYMNAX[id]()
         case Gymnax(observation_space=Box(shape=(10, 10, channels)) as board):
-            # not where a part of the board is hidden
+            # only where the whole board is observed
             if environment.observation_space in (board, Flattened(inner).observation_space):
                 return grids.MinAtar(channels)
     return Bars(environment.action_space)
 
 
-def innermost(state: object) -> object:
-    """A world's own state, out of what a `TimeLimit` adds to it."""
-    while isinstance(state, TimeLimitState):
-        state = state.inner
-    return state
+def unwrapped(env_state: Any) -> Any:
+    """The state of the innermost environment, without what `TimeLimit` adds."""
+    while isinstance(env_state, TimeLimitState):
+        env_state = env_state.inner
+    return env_state

@@ -1,4 +1,4 @@
-"""What can be drawn of an episode, and the picture that every world has: bars."""
+"""A recorded episode, how it is drawn, and the renderer that fits every environment: bars."""
 
 import abc
 import dataclasses
@@ -11,110 +11,106 @@ from jaxtyping import Float, Shaped
 
 from rtrrl.environments import Discrete, MultiDiscrete, Space
 from rtrrl.types import PyTree
-from rtrrl.viz.scenes.shapes import BLUE, GREY, PALE, RED, Disc, Label, Scene, Shape, box, path
+from rtrrl.viz.colors import BLUE, GREY, PALE, RED
+from rtrrl.viz.scenes.shapes import Disc, Label, Scene, Shape, box
 
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """What happened: T steps, and T + 1 moments.
+    """A recorded episode of T steps, with T + 1 states.
 
-    Action t leads from moment t to moment t + 1, and so do reward, v̂ and δ: `values[t]` is that of
-    moment t + 1, and `td_errors[t]` the surprise on arriving there.
+    `actions[t]` leads from state t to state t + 1; `rewards[t]`, `values[t]` (v̂) and `td_errors[t]`
+    (δ) belong to this transition: `values[t]` is the value of state t + 1.
     """
 
-    sights: PyTree
-    """What the picture needs of each moment; every leaf has a leading axis of T + 1."""
-    observations: Float[np.ndarray, "moments observed"]
+    snapshots: PyTree
+    """What the renderer extracted of each state; every leaf has a leading axis of T + 1."""
+    observations: Float[np.ndarray, "states observed"]
     actions: Shaped[np.ndarray, "steps ..."]
     rewards: Float[np.ndarray, " steps"]
     values: Float[np.ndarray, " steps"]
     td_errors: Float[np.ndarray, " steps"]
     ended: bool
-    """Whether the world ended it, rather than the film."""
+    """Whether the episode is over; otherwise the recording stopped before its end."""
 
     @property
     def steps(self) -> int:
         """T."""
         return len(self.rewards)
 
-    def sight(self, moment: int) -> Any:
-        """What was seen of the world at a moment."""
-        return jax.tree.map(lambda leaf: leaf[moment], self.sights)
+    def snapshot(self, step: int) -> Any:
+        """What the renderer extracted of the state after `step` steps."""
+        return jax.tree.map(lambda leaf: leaf[step], self.snapshots)
 
-    def arrival(self, moment: int) -> Shaped[np.ndarray, "..."] | None:
-        """The action that led to a moment; none to the first."""
-        return np.asarray(self.actions[moment - 1]) if moment else None
+    def last_action(self, step: int) -> Shaped[np.ndarray, "..."] | None:
+        """The action that led to the state after `step` steps; None for the first state."""
+        return np.asarray(self.actions[step - 1]) if step else None
 
 
-class Picture(eqx.Module):
-    """How a family of worlds is drawn; its fields are what does not change in an episode."""
+class SceneRenderer(eqx.Module):
+    """Draws the states of one family of environments; its fields are constant in an episode."""
 
-    @abc.abstractmethod
-    def look(self, state: Any) -> PyTree:
-        """What is needed of a world's state, as arrays: the rest of it is not recorded.
+    def extract(self, env_state: Any) -> PyTree:
+        """The arrays of a state that `scene` needs; by default none, only the observation.
 
-        The state of a world that Python steps is the live world itself (`LiveWorlds`).
+        The state of an environment that Python steps is its open `VectorEnvironment`.
         """
+        return ()
 
     @abc.abstractmethod
-    def scene(self, episode: Episode, moment: int) -> Scene:
-        """The world at a moment."""
+    def scene(self, episode: Episode, step: int) -> Scene:
+        """The environment after `step` steps of a recorded episode."""
 
 
-MOST_CHOICES = 24
-"""More choices than this are not drawn one by one: the number of the chosen one is written."""
+MAX_CHOICES = 24
+"""With more actions than this the number of the chosen one is written."""
 
 
-class Bars(Picture):
-    """The observation as bars, upwards where positive, and under it the action taken.
+class Bars(SceneRenderer):
+    """The observation as bars, upwards where positive, and below it the last action.
 
     A full bar is the largest absolute value of that entry in the episode.
     """
 
     actions: Space = eqx.field(static=True)
 
-    def look(self, state: Any) -> PyTree:
-        """Nothing: all is in the observation."""
-        return ()
-
-    def scene(self, episode: Episode, moment: int) -> Scene:
-        """Bars above, the action below."""
+    def scene(self, episode: Episode, step: int) -> Scene:
         largest = np.abs(episode.observations).max(axis=0)
-        heights = episode.observations[moment] / np.where(largest > 0, largest, 1)
-        shapes: list[Shape] = [Label("observation", path((5, 5.75))[0], 0.36)]
-        if episode.observations.min() < 0:
-            shapes += _bars(heights, ground=3.7, height=1.6, color=BLUE)
-        else:
-            shapes += _bars(heights, ground=2.2, height=3.1, color=BLUE, down=0.0)
-        shapes += [Label("action", path((5, 1.45))[0], 0.36)]
-        shapes += self._action(episode.arrival(moment))
-        return Scene((0, 10, 0, 6), shapes)
+        heights = episode.observations[step] / np.where(largest > 0, largest, 1)
+        signed = episode.observations.min() < 0
+        ground, height = (3.7, 1.6) if signed else (2.2, 3.1)
+        return Scene(
+            (0, 10, 0, 6),
+            [
+                Label("observation", (5, 5.75), 0.36),
+                *_bars(heights, ground, height, BLUE, lowest=-1.0 if signed else 0.0),
+                Label("action", (5, 1.45), 0.36),
+                *self._action(episode.last_action(step)),
+            ],
+        )
 
     def _action(self, action: Shaped[np.ndarray, "..."] | None) -> list[Shape]:
         match self.actions:
-            case Discrete(n=n) if n <= MOST_CHOICES:
+            case Discrete(n=n) if n <= MAX_CHOICES:
                 places = _places(n)
                 radius = min(0.3, 0.4 * (places[1] - places[0]) if n > 1 else 0.3)
+                chosen = n if action is None else int(action)
                 return [
-                    Disc(
-                        path((x, 0.7))[0],
-                        radius,
-                        RED if action is not None and i == action else PALE,
-                    )
+                    Disc((x, 0.7), radius, RED if i == chosen else PALE)
                     for i, x in enumerate(places)
                 ]
             case Discrete() | MultiDiscrete():
-                words = "–" if action is None else " ".join(map(str, np.atleast_1d(action)))
-                return [Label(words, path((5, 0.7))[0], 0.5, RED)]
+                text = "–" if action is None else " ".join(map(str, np.atleast_1d(action)))
+                return [Label(text, (5, 0.7), 0.5, RED)]
             case space:
                 reach = np.maximum(np.abs(space.low), np.abs(space.high))
                 taken = np.zeros(space.size) if action is None else np.ravel(action)
                 reach = np.where(np.isfinite(reach), reach, np.maximum(1, np.abs(taken)))
-                return _bars(taken / reach, ground=0.6, height=0.5, color=RED)
+                return _bars(taken / reach, 0.6, 0.5, RED)
 
 
 def _places(count: int) -> Float[np.ndarray, " count"]:
-    """Where `count` things stand beside each other around x = 5."""
+    """The x of `count` things side by side around x = 5."""
     apart = min(0.9, 9.2 / count)
     return 5 + apart * (np.arange(count) - (count - 1) / 2)
 
@@ -124,16 +120,20 @@ def _bars(
     ground: float,
     height: float,
     color: str,
-    down: float = 1.0,
+    lowest: float = -1.0,
 ) -> list[Shape]:
-    """Bars from −`down` to 1 on a line, over a pale area that shows how far they could reach."""
+    """Bars from `lowest` to 1 on a line, over a pale area that shows their range."""
     places = _places(len(heights))
     half = 0.38 * min(0.9, 9.2 / len(heights))
-    shapes: list[Shape] = [
-        box(x - half, ground - down * height, x + half, ground + height, "#f3f3f3") for x in places
+    clipped = np.clip(heights, lowest, 1)
+    return [
+        *(
+            box(x - half, ground + lowest * height, x + half, ground + height, "#f3f3f3")
+            for x in places
+        ),
+        *(
+            box(x - half, ground, x + half, ground + height * float(value), color)
+            for x, value in zip(places, clipped, strict=True)
+        ),
+        box(places[0] - half, ground - 0.012, places[-1] + half, ground + 0.012, GREY),
     ]
-    for x, value in zip(places, np.clip(heights, -down, 1), strict=True):
-        shapes.append(box(x - half, ground, x + half, ground + height * float(value), color))
-    edge = places[0] - half, places[-1] + half
-    shapes.append(box(edge[0], ground - 0.012, edge[1], ground + 0.012, GREY))
-    return shapes

@@ -5,37 +5,22 @@ from typing import Any
 import numpy as np
 
 from rtrrl.types import PyTree
-from rtrrl.viz.scenes.base import Episode, Picture
-from rtrrl.viz.scenes.shapes import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    PAPER,
-    RED,
-    Disc,
-    Line,
-    Scene,
-    Shape,
-    path,
-)
+from rtrrl.viz.colors import BLUE, GREEN, GREY, INK, ORANGE, PALE, PAPER, RED
+from rtrrl.viz.scenes.base import Episode, SceneRenderer
+from rtrrl.viz.scenes.shapes import Disc, Line, Scene, Shape
 
 _TRAIL = 40
-"""Moments that a trail remembers."""
+"""The length of a trail in steps."""
 
 
-class Reacher(Picture):
-    """An arm of links of length 1, whose angles are all taken from the same direction."""
+class Reacher(SceneRenderer):
+    """A goal and an arm of links of length 1, whose angles are all relative to the x axis."""
 
-    def look(self, state: Any) -> PyTree:
-        """The angles and the goal."""
-        return state.angles, state.goal_xy
+    def extract(self, env_state: Any) -> PyTree:
+        return env_state.angles, env_state.goal_xy
 
-    def scene(self, episode: Episode, moment: int) -> Scene:
-        """Joint by joint."""
-        angles, goal = episode.sight(moment)
+    def scene(self, episode: Episode, step: int) -> Scene:
+        angles, goal = episode.snapshot(step)
         links = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         joints = np.concatenate([np.zeros((1, 2)), np.cumsum(links, axis=0)])
         colors = (BLUE, ORANGE)
@@ -51,25 +36,26 @@ class Reacher(Picture):
         )
 
 
-class Swimmer(Picture):
-    """A swimmer and its trail, the goal, and the urchins to keep away from."""
+class Swimmer(SceneRenderer):
+    """A swimmer with its trail, the goal, and the urchins to avoid.
 
-    def look(self, state: Any) -> PyTree:
-        """Swimmer, goal and urchins."""
-        return state.xy, state.goal_xy, state.urchin_xys
+    The window holds the whole episode.
+    """
 
-    def scene(self, episode: Episode, moment: int) -> Scene:
-        """The window is wide enough for the whole episode."""
-        swimmer, goal, urchins = episode.sight(moment)
-        trail = episode.sights[0][max(0, moment - _TRAIL) : moment + 1]
-        reach = max(1.15, 1.1 * float(np.abs(episode.sights[0]).max()))
+    def extract(self, env_state: Any) -> PyTree:
+        return env_state.xy, env_state.goal_xy, env_state.urchin_xys
+
+    def scene(self, episode: Episode, step: int) -> Scene:
+        swimmer, goal, urchins = episode.snapshot(step)
+        trail = episode.snapshots[0][max(0, step - _TRAIL) : step + 1]
+        reach = max(1.15, 1.1 * float(np.abs(episode.snapshots[0]).max()))
         size = reach / 1.15
+        spines = np.arange(4) * np.pi / 4
         shapes: list[Shape] = [Disc(goal, 0.09 * size, GREEN)]
         for urchin in urchins:
-            shapes += [
-                Line(urchin + np.outer([-1, 1], 0.1 * size * spine), 0.02 * size, INK)
-                for spine in (np.array([np.cos(a), np.sin(a)]) for a in np.arange(4) * np.pi / 4)
-            ]
+            for spine in np.stack([np.cos(spines), np.sin(spines)], axis=1):
+                ends = urchin + np.outer([-1, 1], 0.1 * size * spine)
+                shapes.append(Line(ends, 0.02 * size, INK))
             shapes.append(Disc(urchin, 0.06 * size, INK))
         if len(trail) > 1:
             shapes.append(Line(trail, 0.02 * size, PALE))
@@ -77,26 +63,27 @@ class Swimmer(Picture):
         return Scene((-reach, reach, -reach, reach), shapes)
 
 
-class PointRobot(Picture):
-    """A point and its trail, and the goal, which it does not see, on a half circle."""
+class PointRobot(SceneRenderer):
+    """A point, and the goal on a half circle, which the agent does not observe.
 
-    def look(self, state: Any) -> PyTree:
-        """Robot and goal."""
-        return state.pos, state.goal
+    The large disc around the goal is the region of positive reward, of radius 0.2.
+    """
 
-    def scene(self, episode: Episode, moment: int) -> Scene:
-        """The goal is as large as it pays to be near: 0.2."""
-        robot, goal = episode.sight(moment)
+    def extract(self, env_state: Any) -> PyTree:
+        return env_state.pos, env_state.goal
+
+    def scene(self, episode: Episode, step: int) -> Scene:
+        robot, goal = episode.snapshot(step)
         turn = np.linspace(0, np.pi, 60)
         circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-        reach = max(1.3, 1.1 * float(np.abs(episode.sights[0]).max()))
+        reach = max(1.3, 1.1 * float(np.abs(episode.snapshots[0]).max()))
         return Scene(
             (-reach, reach, -reach, reach),
             [
                 Line(circle, 0.012 * reach, PALE),
                 Disc(goal, 0.2, "#a5dccb"),
                 Disc(goal, 0.03 * reach, GREEN),
-                Disc(path((0, 0))[0], 0.02 * reach, GREY),
+                Disc((0, 0), 0.02 * reach, GREY),
                 Disc(robot, 0.065 * reach, BLUE),
                 Disc(robot, 0.02 * reach, PAPER),
             ],
