@@ -14,35 +14,35 @@ from rtrrl.learning.normalizers import (
 )
 
 
-def test_moments_are_numpys(x64):
+def test_moments_are_those_of_numpy(x64):
     """Far from zero, where the naive sum of squares would lose every digit."""
     values = 1e6 + np.random.default_rng(0).normal(size=(50, 3))
     moments = Moments.zeros((3,))
-    for seen, value in enumerate(values, start=1):
-        moments = moments.including(jnp.asarray(value))
-        if seen > 1:
+    for count, value in enumerate(values, start=1):
+        moments = moments.add(jnp.asarray(value))
+        if count > 1:
             np.testing.assert_allclose(
-                moments.variance, values[:seen].var(axis=0, ddof=1), rtol=1e-6
+                moments.variance, values[:count].var(axis=0, ddof=1), rtol=1e-6
             )
-        np.testing.assert_allclose(moments.mean, values[:seen].mean(axis=0), rtol=1e-14)
+        np.testing.assert_allclose(moments.mean, values[:count].mean(axis=0), rtol=1e-14)
     assert moments.count == 50
 
 
-def test_moments_of_a_long_life_keep_their_variance():
-    """In float32, where a count stops at 2²⁴ and a sum of squares would go on."""
+def test_the_variance_stays_right_after_many_steps():
+    """In float32, where the count stops at 2²⁴ and the sum of squares would go on growing."""
     rare = jax.random.bernoulli(jax.random.key(0), 0.01, (200_000,)).astype(jnp.float32)
     old = Moments(jnp.array(HORIZON), jnp.array(0.01), jnp.array(HORIZON * 0.0099))
-    late, _ = jax.lax.scan(lambda moments, value: (moments.including(value), None), old, rare)
+    late, _ = jax.lax.scan(lambda moments, value: (moments.add(value), None), old, rare)
     assert late.count == HORIZON
     np.testing.assert_allclose(late.variance, 0.0099, rtol=0.01)
 
 
-def test_moments_are_calm_before_they_know_anything():
+def test_the_variance_is_one_for_fewer_than_two_values():
     np.testing.assert_array_equal(Moments.zeros((2,)).variance, [1.0, 1.0])
-    np.testing.assert_array_equal(Moments.zeros(()).including(jnp.array(7.0)).variance, 1.0)
+    np.testing.assert_array_equal(Moments.zeros(()).add(jnp.array(7.0)).variance, 1.0)
 
 
-def test_observations_come_out_standard(x64):
+def test_running_observations_have_mean_0_and_variance_1(x64):
     values = 5 + 3 * np.random.default_rng(0).normal(size=(40, 2))
     normalizer = RunningObservations()
     statistics = normalizer.init(2)
@@ -53,7 +53,7 @@ def test_observations_come_out_standard(x64):
     np.testing.assert_allclose(out.std(axis=0, ddof=1), 1, rtol=1e-8)
 
 
-def test_amplified_observations_grow_and_never_shrink(x64):
+def test_amplified_observations_are_scaled_up_and_never_down(x64):
     """One that varies by 0.2 comes out with deviation 1, one that varies by 3 keeps its own."""
     values = [5.0, -1.0] + np.array([0.2, 3.0]) * np.random.default_rng(0).normal(size=(400, 2))
     normalizer = AmplifiedObservations(epsilon=1e-30)
@@ -67,10 +67,10 @@ def test_amplified_observations_grow_and_never_shrink(x64):
 
 
 def test_amplification_is_bounded():
-    """By 1/√ε: what was constant for a whole life may change in the end."""
+    """By 1/√ε, where an entry was constant so far and changes."""
     normalizer = AmplifiedObservations()
-    always = Moments(jnp.array(1e6), jnp.array([2.0]), jnp.array([0.0]))
-    assert float(normalizer(always, jnp.array([3.0]))[0]) == pytest.approx(100, rel=1e-5)
+    constant = Moments(jnp.array(1e6), jnp.array([2.0]), jnp.array([0.0]))
+    assert float(normalizer(constant, jnp.array([3.0]))[0]) == pytest.approx(100, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", [RunningObservations, AmplifiedObservations])
@@ -103,7 +103,7 @@ def test_a_constant_return_has_a_scale():
     assert float(normalizer(statistics, jnp.array(2.0))) == pytest.approx(1.0)
 
 
-def test_before_the_first_reward_the_scale_is_one():
+def test_the_scale_is_one_before_the_first_reward():
     normalizer = ReturnScaledRewards()
     assert float(normalizer(normalizer.init(), jnp.array(3.0))) == pytest.approx(3.0)
 

@@ -1,4 +1,4 @@
-"""Means that forget."""
+"""Exponentially weighted means."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,7 @@ def test_an_average_is_weighted_by_age(x64, decay):
     average = Average.empty(jnp.zeros(2))
     np.testing.assert_array_equal(average.mean, np.zeros(2))
     for count, value in enumerate(values, 1):
-        average = average.including(jnp.asarray(value), decay)
+        average = average.add(jnp.asarray(value), decay)
         weights = np.array([decay**age for age in reversed(range(count))])
         expected = weights @ values[:count] / weights.sum()
         np.testing.assert_allclose(average.mean, expected, rtol=1e-12)

@@ -1,13 +1,13 @@
-"""What is measured of the updates, against NumPy; and that measuring changes nothing."""
+"""Statistics of updates against NumPy, and that recording them changes nothing."""
 
 import dataclasses
+import functools
 import shutil
 import signal
 import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -28,17 +28,25 @@ from rtrrl.learning.optimizers import (
 )
 from rtrrl.runs import serialization, storage
 from rtrrl.types import parameters
-from tests.learning.optimizers.lives import KINDS, credits, flat, history, newborn
+from tests.helpers import scan_steps
+from tests.learning.optimizers.steps import (
+    KINDS,
+    apply_step,
+    flat,
+    history,
+    init_params,
+    td_updates,
+)
 from tests.members import quick_jit
 
 HORIZON = 6
 
 
-def lived(update, groups, given):
-    """The state of an update after these credits."""
-    state, step = update.init(groups), quick_jit(update.__call__)
-    for credit in given:
-        groups, state = step(state, groups, credit)
+def after_steps(optimizer, params, given):
+    """The optimizer's state after these TD updates."""
+    state, step = optimizer.init(params), quick_jit(functools.partial(apply_step, optimizer))
+    for td_update in given:
+        params, state = step(td_update, state, params)
     return state
 
 
@@ -60,70 +68,64 @@ def weights(count):
 
 
 @pytest.mark.parametrize("count", [1, HORIZON, 5 * HORIZON])
-def test_the_statistics_are_numpys(count, x64):
-    groups, update = newborn(), Adam(0.1)
-    given = list(credits(groups, count, sizes=(1.0, 3.0)))
-    got = of_one_seed(lived(MonitoredOptimizer(update, HORIZON), groups, given))
+def test_statistics_are_those_of_numpy(count, x64):
+    params, optimizer = init_params(), Adam(0.1)
+    given = list(td_updates(params, count, sizes=(1.0, 3.0)))
+    got = of_one_seed(after_steps(MonitoredOptimizer(optimizer, HORIZON), params, given))
     w = weights(count)
     assert w.sum() == pytest.approx(1)
     variance = {}
     for kind in KINDS:
-        ascents = np.array([flat(getattr(credit.ascent(), kind)) for credit in given])
+        ascents = np.array([flat(getattr(td_update.ascent(), kind)) for td_update in given])
         variance[kind] = (w @ (ascents - w @ ascents) ** 2).sum()
         assert got[f"gradient_variance_{kind}"] == pytest.approx(variance[kind], rel=1e-9)
     assert got["gradient_variance"] == pytest.approx(sum(variance.values()), rel=1e-9)
-    ascents = np.array([flat(credit.ascent()) for credit in given])
+    ascents = np.array([flat(td_update.ascent()) for td_update in given])
     assert got["gradient_norm"] == pytest.approx(np.linalg.norm(w @ ascents), rel=1e-9)
-    steps = np.diff([flat(each) for each in history(update, groups, given)], axis=0)
+    steps = np.diff([flat(each) for each in history(optimizer, params, given)], axis=0)
     assert got["update_norm"] == pytest.approx(np.sqrt(w @ (steps**2).sum(axis=1)), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_being_measured_changes_nothing(name):
+def test_recording_statistics_changes_no_bit(name):
     """To the bit, where XLA compiles both in the same way."""
-    groups, update = newborn(), OPTIMIZERS[name]
-    given = list(credits(groups, 3))
+    params, optimizer = init_params(), OPTIMIZERS[name]
+    given = list(td_updates(params, 3))
     with jax.disable_jit():
-        alone, watched = (
-            history(each, groups, given) for each in (update, MonitoredOptimizer(update))
+        plain, recorded = (
+            history(each, params, given) for each in (optimizer, MonitoredOptimizer(optimizer))
         )
-    for before, after in zip(alone, watched, strict=True):
+    for before, after in zip(plain, recorded, strict=True):
         np.testing.assert_array_equal(flat(before), flat(after))
-    assert (flat(alone[0]) != flat(alone[-1])).any()
+    assert (flat(plain[0]) != flat(plain[-1])).any()
 
 
 def agent(**changes):
     return RTRRL.default("CartPole-pos", cell=RTUConfig(hidden_size=4), **changes)
 
 
-def test_a_life_that_is_measured_is_the_same_life(x64):
-    """Compiled, where XLA may round otherwise: in float64, so that this stays small."""
+def test_a_monitored_agent_learns_the_same(x64):
+    """Compiled, where XLA may round the last bits differently: in float64."""
 
     def after(agent):
-        def turn(state, now):
-            return agent.step(state, now[:2], now[2], jnp.ones(()))[0], None
+        key = jax.random.key(0)
+        numbers = jax.random.normal(key, (50, 3))
+        state, _ = quick_jit(functools.partial(scan_steps, agent))(key, numbers)
+        return flat(parameters(state.params)), of_one_seed(state)
 
-        @quick_jit
-        def life(key):
-            state, _ = agent.begin(agent.init(key), jnp.ones(2))
-            return jax.lax.scan(turn, state, jax.random.normal(key, (50, 3)))[0]
-
-        state = life(jax.random.key(0))
-        return flat(parameters(state.parameters)), of_one_seed(state)
-
-    (alone, nothing), (watched, something) = after(agent()), after(monitored(agent()))
-    np.testing.assert_allclose(watched, alone, rtol=1e-9, atol=1e-12)
+    (plain, nothing), (recorded, statistics) = after(agent()), after(monitored(agent()))
+    np.testing.assert_allclose(recorded, plain, rtol=1e-9, atol=1e-12)
     assert nothing == {}
-    assert all(value > 0 for value in something.values())
+    assert all(value > 0 for value in statistics.values())
 
 
-def test_the_variance_of_independent_streams_falls_as_one_over_their_number(x64):
-    """Credits of one distribution, drawn for each stream and step anew; nothing is learnt."""
-    groups, count = newborn(), 2_000
-    update = MonitoredOptimizer(MeanOverEnvs(Adam(learning_rate=0.0)), count)
-    template = next(credits(groups))
+def test_the_variance_falls_as_one_over_the_number_of_environments(x64):
+    """Independent TD updates of one distribution; nothing is learned."""
+    params, count = init_params(), 2_000
+    optimizer = MonitoredOptimizer(MeanOverEnvs(Adam(learning_rate=0.0)), count)
+    template = next(td_updates(params))
 
-    def credit(key):
+    def td_update(key):
         leaves, structure = jax.tree.flatten(template.traces)
         drawn = [
             jax.random.normal(k, leaf.shape)
@@ -132,13 +134,13 @@ def test_the_variance_of_independent_streams_falls_as_one_over_their_number(x64)
         return dataclasses.replace(template, traces=jax.tree.unflatten(structure, drawn))
 
     def variance(num_envs):
-        def turn(state, key):
-            own = jax.vmap(credit)(jax.random.split(key, num_envs))
-            step = lambda credit: update(state, groups, credit)[1]  # noqa: E731
+        def body(state, key):
+            own = jax.vmap(td_update)(jax.random.split(key, num_envs))
+            step = lambda td_update: optimizer.update(td_update, state, params)[1]  # noqa: E731
             return jax.vmap(step, out_axes=None, axis_name=ENVS_AXIS)(own), None
 
         keys = jax.random.split(jax.random.key(num_envs), count)
-        state, _ = quick_jit(lambda state: jax.lax.scan(turn, state, keys))(update.init(groups))
+        state, _ = quick_jit(lambda state: jax.lax.scan(body, state, keys))(optimizer.init(params))
         return of_one_seed(state)["gradient_variance"]
 
     alone = variance(1)
@@ -146,28 +148,29 @@ def test_the_variance_of_independent_streams_falls_as_one_over_their_number(x64)
         assert num_envs * variance(num_envs) == pytest.approx(alone, rel=0.05)
 
 
-def test_many_streams_are_measured_as_their_mean():
-    """And an agent whose update cannot be shared is named, not the one that measures it."""
-    sharing = monitored(agent()).sharing()
-    assert sharing.optimizer == MonitoredOptimizer(MeanOverEnvs(agent().optimizer))
-    with pytest.raises(RtrrlError, match=r"^ObGD learns from one stream at a time"):
-        monitored(agent(optimizer=ObGD())).sharing()
+def test_several_environments_are_recorded_as_their_mean():
+    """The refusal names the inner optimizer."""
+    shared = monitored(agent()).share_over_envs()
+    assert shared.optimizer == MonitoredOptimizer(MeanOverEnvs(agent().optimizer))
+    with pytest.raises(RtrrlError, match=r"^ObGD learns from one environment at a time"):
+        monitored(agent(optimizer=ObGD())).share_over_envs()
 
 
-def test_it_is_put_on_and_taken_off():
+def test_unmonitored_undoes_monitored():
     plain = agent()
-    watched = monitored(plain)
-    assert watched.optimizer == MonitoredOptimizer(plain.optimizer)
-    assert (is_monitored(watched), is_monitored(plain)) == (True, False)
-    assert monitored(watched) is watched
-    assert (unmonitored(watched), unmonitored(plain)) == (plain, plain)
-    assert serialization.from_dict(serialization.to_dict(watched)) == watched
-    world = make("CartPole-pos")
-    assert serialization.label(watched, world) == serialization.label(plain, world)
+    recorded = monitored(plain)
+    assert recorded.optimizer == MonitoredOptimizer(plain.optimizer)
+    assert (is_monitored(recorded), is_monitored(plain)) == (True, False)
+    assert monitored(recorded) is recorded
+    assert (unmonitored(recorded), unmonitored(plain)) == (plain, plain)
+    assert serialization.from_dict(serialization.to_dict(recorded)) == recorded
+    environment = make("CartPole-pos")
+    labels = [serialization.label(each, environment) for each in (recorded, plain)]
+    assert labels[0] == labels[1]
 
 
 @pytest.mark.parametrize("kind", [PPO.default, ModelBased.default, Random.uniform])
-def test_an_agent_without_such_an_update_is_refused(kind):
+def test_an_agent_without_td_updates_is_refused(kind):
     with pytest.raises(RtrrlError, match=r"cannot be monitored: .* leave --variance out"):
         monitored(kind("TMaze-3"))
 
@@ -184,14 +187,14 @@ SHORT = [
     "--episodes",
     "2",
 ]
-WATCHED = ["train", "TMaze-3", *SHORT, "--variance", "--agent.cell.hidden-size", "3", "--out"]
+COMMAND = ["train", "TMaze-3", *SHORT, "--variance", "--agent.cell.hidden-size", "3", "--out"]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """By the command, in a process of its own."""
     folder = tmp_path_factory.mktemp("monitored") / "run"
-    program = [sys.executable, "-m", "rtrrl", *WATCHED, str(folder)]
+    program = [sys.executable, "-m", "rtrrl", *COMMAND, str(folder)]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert str(folder / storage.VARIANCE) in done.stdout
@@ -202,20 +205,20 @@ def rows(folder):
     return [row | {"seconds": None} for row in storage.load_run(folder).metrics]
 
 
-def test_the_command_records_and_draws(finished):
+def test_the_command_records_and_plots(finished):
     run = storage.load_run(finished)
     assert run.monitored
     assert run.config["agent"] == "default, cell.hidden_size=3"
     assert (finished / storage.VARIANCE).read_bytes().startswith(b"\x89PNG")
     assert len(run.metrics) == 4
     for row in run.metrics:
-        groups = sum(row[f"gradient_variance_{kind}"] for kind in KINDS)
-        assert row["gradient_variance"] == pytest.approx(groups)
+        total = sum(row[f"gradient_variance_{kind}"] for kind in KINDS)
+        assert row["gradient_variance"] == pytest.approx(total)
         assert row["gradient_norm"] > 0
         assert row["update_norm"] > 0
 
 
-def test_a_config_brings_it_along_unless_told(finished, tmp_path, monkeypatch):
+def test_a_config_keeps_monitoring_unless_overridden(finished, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
         "rtrrl.training.train.train", lambda agent, **_: asked.append(agent) or 1 / 0
@@ -225,10 +228,10 @@ def test_a_config_brings_it_along_unless_told(finished, tmp_path, monkeypatch):
             main(["train", "--config", str(finished), *flags, "--out", str(tmp_path / "else")])
     assert [is_monitored(agent) for agent in asked] == [True, False, True]
     assert asked[1] == unmonitored(asked[0])
-    assert asked[2].optimizer.update.learning_rate == 0.5
+    assert asked[2].optimizer.inner.learning_rate == 0.5
 
 
-def test_an_interrupted_run_goes_on_to_the_same_numbers(finished, tmp_path, monkeypatch):
+def test_a_resumed_run_has_the_same_numbers(finished, tmp_path, monkeypatch):
     append, folder = storage.append_metrics, tmp_path / "run"
 
     def interrupted(where, new):
@@ -237,12 +240,12 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(finished, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(runs, "append_metrics", interrupted)
-        assert main([*WATCHED, str(folder)]) == 130
+        assert main([*COMMAND, str(folder)]) == 130
     assert main(["train", "--resume", str(folder)]) == 0
     assert rows(folder) == rows(finished)
 
 
-def test_runs_are_drawn_side_by_side(finished, tmp_path, monkeypatch, capsys):
+def test_runs_are_plotted_side_by_side(finished, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["plot", "--variance", str(finished), str(finished)]) == 0
     assert capsys.readouterr().out == "comparison.png\n"

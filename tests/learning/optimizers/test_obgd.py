@@ -9,7 +9,15 @@ import pytest
 
 from rtrrl.learning.optimizers import AdaptiveObGD, ObGD, ParameterGroups
 from rtrrl.learning.readouts import Symmetric
-from tests.learning.optimizers.lives import KINDS, changes, credits, flat, history, newborn
+from tests.learning.optimizers.steps import (
+    KINDS,
+    apply_step,
+    changes,
+    flat,
+    history,
+    init_params,
+    td_updates,
+)
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -31,50 +39,52 @@ def bounded(kappa, delta, trace, bonus):
 
 
 def test_obgd_by_hand():
-    groups = newborn()
-    given = list(credits(groups, 20, SIZES))
-    got = changes(history(ObGD(**SETTINGS), groups, given))
+    params = init_params()
+    given = list(td_updates(params, 20, SIZES))
+    got = changes(history(ObGD(**SETTINGS), params, given))
     held = set()
     for kind in KINDS:
-        for credit, change in zip(given, got[kind], strict=True):
-            trace, bonus = flat(getattr(credit.traces, kind)), flat(getattr(credit.bonus, kind))
-            expected, bound = bounded(KAPPA[kind], float(credit.delta), trace, bonus)
+        for td_update, change in zip(given, got[kind], strict=True):
+            trace = flat(getattr(td_update.traces, kind))
+            bonus = flat(getattr(td_update.entropy_bonus, kind))
+            expected, bound = bounded(KAPPA[kind], float(td_update.delta), trace, bonus)
             np.testing.assert_allclose(change, expected, rtol=1e-9, atol=1e-14)
-            held.add((bound, abs(float(credit.delta)) > 1))
+            held.add((bound, abs(float(td_update.delta)) > 1))
     assert len(held) == 4, "both sides of both maxima"
 
 
 def test_adaptive_obgd_by_hand():
-    groups = newborn()
-    given = list(credits(groups, 9, SIZES))
-    got = changes(history(AdaptiveObGD(**SETTINGS, b2=0.8, epsilon=0.01), groups, given))
+    params = init_params()
+    given = list(td_updates(params, 9, SIZES))
+    got = changes(history(AdaptiveObGD(**SETTINGS, b2=0.8, epsilon=0.01), params, given))
     for kind in KINDS:
         v = 0.0
-        for t, credit in enumerate(given, 1):
-            delta = float(credit.delta)
-            trace, bonus = flat(getattr(credit.traces, kind)), flat(getattr(credit.bonus, kind))
+        for t, td_update in enumerate(given, 1):
+            delta = float(td_update.delta)
+            trace = flat(getattr(td_update.traces, kind))
+            bonus = flat(getattr(td_update.entropy_bonus, kind))
             v = 0.8 * v + 0.2 * (delta * trace) ** 2
             unit = np.sqrt(v / (1 - 0.8**t) + 0.01)
             expected, _ = bounded(KAPPA[kind], delta, trace / unit, bonus / unit)
             np.testing.assert_allclose(got[kind][t - 1], expected, rtol=1e-9, atol=1e-14)
 
 
-def critic_step(update, delta, trace):
+def critic_step(optimizer, delta, trace):
     """A critic before and after one step along a trace."""
-    groups = dataclasses.replace(
-        newborn(), critic=Symmetric().readout(trace.size - 1, 1, 1.0, jax.random.key(3))
+    params = dataclasses.replace(
+        init_params(), critic=Symmetric().readout(trace.size - 1, 1, 1.0, jax.random.key(3))
     )
-    credit = next(credits(groups))
-    critic = dataclasses.replace(credit.traces.critic, weight=jnp.asarray(trace)[None])
-    nothing = jax.tree.map(jnp.zeros_like, credit.bonus)
-    credit = dataclasses.replace(
-        credit,
+    td_update = next(td_updates(params))
+    critic = dataclasses.replace(td_update.traces.critic, weight=jnp.asarray(trace)[None])
+    nothing = jax.tree.map(jnp.zeros_like, td_update.entropy_bonus)
+    td_update = dataclasses.replace(
+        td_update,
         delta=jnp.asarray(delta),
-        traces=ParameterGroups(credit.traces.actor, critic, credit.traces.cell),
-        bonus=nothing,
+        traces=ParameterGroups(td_update.traces.actor, critic, td_update.traces.cell),
+        entropy_bonus=nothing,
     )
-    after, _ = update(update.init(groups), groups, credit)
-    return groups.critic, after.critic
+    after, _ = apply_step(optimizer, td_update, optimizer.init(params), params)
+    return params.critic, after.critic
 
 
 @pytest.mark.parametrize("delta", [-40.0, -1.0, -0.1, 0.0, 0.5, 3.0])
@@ -100,13 +110,13 @@ def test_the_bound_is_reached_where_features_are_ones_and_zeros(delta):
     assert change == pytest.approx(np.sign(delta) * min(abs(delta), 1) / 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("update", [ObGD(), AdaptiveObGD()], ids=["obgd", "adaptive"])
-def test_one_groups_trace_does_not_shrink_anothers_step(update):
-    groups = newborn()
-    credit = next(credits(groups))
-    long = jax.tree.map(lambda e: 1e6 * e, credit.traces.cell)
-    other = dataclasses.replace(credit, traces=dataclasses.replace(credit.traces, cell=long))
-    plain, changed = (changes(history(update, groups, [each])) for each in (credit, other))
+@pytest.mark.parametrize("optimizer", [ObGD(), AdaptiveObGD()], ids=["obgd", "adaptive"])
+def test_the_trace_of_a_group_does_not_change_the_steps_of_others(optimizer):
+    params = init_params()
+    td_update = next(td_updates(params))
+    long = jax.tree.map(lambda e: 1e6 * e, td_update.traces.cell)
+    other = dataclasses.replace(td_update, traces=dataclasses.replace(td_update.traces, cell=long))
+    plain, changed = (changes(history(optimizer, params, [each])) for each in (td_update, other))
     for kind in ("actor", "critic"):
         np.testing.assert_array_equal(plain[kind], changed[kind])
     assert (plain["cell"][0] != changed["cell"][0]).any()
