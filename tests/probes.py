@@ -1,6 +1,6 @@
-"""Tiny worlds that isolate one ability each, with values known exactly.
+"""Tiny environments that isolate one ability each, with values known exactly.
 
-A learner that fails one of them is broken in the one way that the probe is about.
+A learner that fails in one of them is broken in the way that the probe tests.
 """
 
 import equinox as eqx
@@ -16,7 +16,7 @@ from rtrrl.types import Key, TimeStep
 
 
 class ConstantValue(Environment):
-    """Reward 1 and the end, whatever is done: the value is 1. Isolates the critic.
+    """Reward 1 and termination, whatever the action: the value is 1. Isolates the critic.
 
     The observation is always [1]. Every step terminates, so v = 1 for every γ; a critic that
     bootstraps past a termination tends to 1/(1 − γ) instead.
@@ -24,68 +24,57 @@ class ConstantValue(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """[1], always."""
         return Box.of(1, 1, (1,))
 
     @property
     def action_space(self) -> Discrete:
-        """Two actions that do the same."""
         return Discrete(2)
 
     def reset(self, key: Key) -> tuple[None, Float[Array, "1"]]:
-        """Nothing to remember."""
-        del key
         return None, jnp.ones(1, jnp.float32)
 
     def step(self, key: Key, state: None, action: Int[Array, ""]) -> tuple[None, TimeStep]:
-        """Reward 1, terminal."""
-        del key, action
-        return state, _ended(1.0)
+        return state, _terminal(1.0)
 
 
 class OneStepReward(Environment):
-    """Name the context and get 1. Isolates the actor, and the observation's way to it.
+    """Reward 1 for naming the context. Isolates the actor, and the path from the observation to it.
 
     The observation is one of `contexts` one-hots. Reward 1 if the action is its index, else 0, and
     every step terminates: value 1 under the best policy, 1/contexts under the uniform one and under
-    any that does not look.
+    any that ignores the observation.
     """
 
     contexts: int = eqx.field(static=True, default=2)
 
     @property
     def observation_space(self) -> Box:
-        """The context, one-hot."""
         return Box.of(0, 1, (self.contexts,))
 
     @property
     def action_space(self) -> Discrete:
-        """Its name."""
         return Discrete(self.contexts)
 
     def reset(self, key: Key) -> tuple[Int[Array, ""], Float[Array, " {self.contexts}"]]:
-        """Any context, each as likely as the others."""
         context = jax.random.randint(key, (), 0, self.contexts, jnp.int32)
         return context, jax.nn.one_hot(context, self.contexts, dtype=jnp.float32)
 
     def step(
         self, key: Key, state: Int[Array, ""], action: Int[Array, ""]
     ) -> tuple[Int[Array, ""], TimeStep]:
-        """Reward 1 for the context's own action, terminal."""
-        del key
-        return state, _ended(action == state, jnp.zeros(self.contexts, jnp.float32))
+        return state, _terminal(action == state, jnp.zeros(self.contexts, jnp.float32))
 
 
 class TruncatedValue(Environment):
-    """Reward 1 for ever, cut off every `steps` steps. Isolates the bootstrap at a truncation.
+    """Reward 1 for ever, truncated every `steps` steps. Isolates the bootstrap at a truncation.
 
     The observation is always [1] and discount is 1 throughout, so the value is 1/(1 − γ)
-    (`value`) at every time and for every λ. A learner that takes the cut for an end finds another
-    value: with no sense of time and λ = 0, the fixed point of v = 1 + γ(1 − 1/steps)v
-    (`value_if_terminal`); with a sense of time, (1 − γ^(steps − k))/(1 − γ) at step k.
+    (`value`) at every time and for every λ. A learner that treats truncation as termination finds
+    another value: without memory and with λ = 0, the fixed point of v = 1 + γ(1 − 1/steps)v
+    (`value_if_terminal`); if it can tell the time, (1 − γ^(steps − k))/(1 − γ) at step k.
 
-    >>> world = TruncatedValue(steps=4)
-    >>> round(world.value(0.9), 6), round(world.value_if_terminal(0.9), 6)
+    >>> environment = TruncatedValue(steps=4)
+    >>> round(environment.value(0.9), 6), round(environment.value_if_terminal(0.9), 6)
     (10.0, 3.076923)
     """
 
@@ -97,69 +86,57 @@ class TruncatedValue(Environment):
 
     @property
     def observation_space(self) -> Box:
-        """[1], always."""
         return Box.of(1, 1, (1,))
 
     @property
     def action_space(self) -> Discrete:
-        """Two actions that do the same."""
         return Discrete(2)
 
     def value(self, gamma: float) -> float:
-        """What a critic must find: 1/(1 − γ)."""
+        """The value that a critic must learn: 1/(1 − γ)."""
         return 1 / (1 - gamma)
 
     def value_if_terminal(self, gamma: float) -> float:
-        """What a memoryless critic under TD(0) finds if it takes truncation for termination."""
+        """What a memoryless critic learns by TD(0) if it treats truncation as termination."""
         return 1 / (1 - gamma * (1 - 1 / self.steps))
 
     def reset(self, key: Key) -> tuple[Int[Array, ""], Float[Array, "1"]]:
-        """The clock at 0, which the agent does not see."""
-        del key
         return jnp.zeros((), jnp.int32), jnp.ones(1, jnp.float32)
 
     def step(
         self, key: Key, state: Int[Array, ""], action: Int[Array, ""]
     ) -> tuple[Int[Array, ""], TimeStep]:
-        """Reward 1, never terminal."""
-        del key, action
         one = jnp.ones((), jnp.float32)
         return state + 1, TimeStep(jnp.ones(1, jnp.float32), one, one, last=state + 1 >= self.steps)
 
 
 class ContinuousBandit(Environment):
-    """Hit the target: reward −(a − target)². Isolates the gradient of a Gaussian's mean.
+    """Reward −(a − target)². Isolates the gradient of a Gaussian's mean.
 
     One action in [−1, 1], the observation is always [1], every step terminates. A Gaussian policy
     (unclipped) has value −(μ − target)² − σ²: largest, −σ², at μ = target, so a mean that stays
-    where it began (0, value −target² − σ²) is not being learned.
+    at its initial value (0, value −target² − σ²) does not learn.
     """
 
     target: float = eqx.field(static=True, default=0.5)
 
     @property
     def observation_space(self) -> Box:
-        """[1], always."""
         return Box.of(1, 1, (1,))
 
     @property
     def action_space(self) -> Box:
-        """One number."""
         return Box.of(-1, 1, (1,))
 
     def reset(self, key: Key) -> tuple[None, Float[Array, "1"]]:
-        """Nothing to remember."""
-        del key
         return None, jnp.ones(1, jnp.float32)
 
     def step(self, key: Key, state: None, action: Float[Array, "1"]) -> tuple[None, TimeStep]:
-        """Reward −(a − target)², terminal."""
-        del key
-        return state, _ended(-((action[0] - self.target) ** 2))
+        return state, _terminal(-((action[0] - self.target) ** 2))
 
 
 def five_step_recall() -> DelayedRecall:
-    """Two cues, five steps of nothing, the question: value 1 with memory, 0 without."""
+    """Two cues, a delay of five steps, the query: value 1 with memory, 0 without."""
     return DelayedRecall(delay=5, cues=2)
 
 
@@ -172,7 +149,7 @@ PROBES: tuple[Environment, ...] = (
 )
 
 
-def _ended(reward, observation: Float[Array, " observed"] | None = None) -> TimeStep:
+def _terminal(reward, observation: Float[Array, " observed"] | None = None) -> TimeStep:
     return TimeStep(
         observation=jnp.ones(1, jnp.float32) if observation is None else observation,
         reward=jnp.asarray(reward, jnp.float32),

@@ -1,4 +1,4 @@
-"""One battery that every task of the registry and every probe passes."""
+"""Properties of all environments: every compiled task, and every probe."""
 
 import functools
 
@@ -11,18 +11,18 @@ from rtrrl.environments import Box, Discrete, Environment, MultiDiscrete, make, 
 from rtrrl.types import TimeStep
 from tests.probes import PROBES
 
-# Elsewhere: worlds on the host and Brax, which takes minutes to compile; POPGym's higher levels
-# differ from the easy ones in numbers alone, and are compared with the oracle.
-HERE = [
+# Tested elsewhere: host environments, and Brax, which takes minutes to compile; POPGym's higher
+# levels, which differ from the easy ones in numbers only and are compared with the oracle.
+COMPILED = [
     info
     for info in tasks()
     if info.backend in ("gymnax", "rtrrl", "popgym") and not info.name.endswith(("Medium", "Hard"))
 ]
-WORLDS = {info.example: functools.partial(make, info.example) for info in HERE} | {
+ENVIRONMENTS = {info.example: functools.partial(make, info.example) for info in COMPILED} | {
     f"probe-{probe.name}": functools.partial(lambda probe: probe, probe) for probe in PROBES
 }
-# Nothing in these depends on the key: not the first state, not a step.
-CERTAIN = {
+# Neither the first state nor a step depends on the key.
+DETERMINISTIC = {
     "DeepSea",
     "DeepSea-8",
     "DiscountingChain",
@@ -31,7 +31,7 @@ CERTAIN = {
     "probe-TruncatedValue",
     "probe-ContinuousBandit",
 }
-# How an episode of random actions can end: "terminated", "truncated", or both kinds.
+# Environments whose episodes of random actions are truncated, or can end in both ways.
 TRUNCATED = {
     "BernoulliBandit",
     "ConcentrationEasy",
@@ -66,7 +66,7 @@ COPIES = 24
 
 
 class Episodes:
-    """Episodes of one world with the same random actions: the first and the last share a key."""
+    """Episodes with the same random actions in each copy; the first and last copy share a key."""
 
     def __init__(self, env):
         count = LONGER.get(env.name, STEPS)
@@ -78,7 +78,7 @@ class Episodes:
             state, key, over = carry
             key, key_step = jax.random.split(key)
             after, timestep = env.step(key_step, state, action)
-            # A state that changed dtype or shape would not be carried.
+            # A loop cannot carry a state whose dtype or shape changes.
             after = jax.tree.map(lambda a, b: jnp.where(over, a, b), state, after)
             return (after, key, over | timestep.last), (timestep, over)
 
@@ -101,57 +101,56 @@ class Episodes:
 
     @property
     def observations(self):
-        """Every observation seen, the first and the final ones included."""
-        seen = self.steps.observation[self.taken]
-        return np.concatenate([self.first, seen])
+        """All observations, the first and the final ones included."""
+        return np.concatenate([self.first, self.steps.observation[self.taken]])
 
 
 @functools.cache
 def episodes(name: str) -> Episodes:
-    return Episodes(WORLDS[name]())
+    return Episodes(ENVIRONMENTS[name]())
 
 
-@pytest.fixture(params=WORLDS)
+@pytest.fixture(params=ENVIRONMENTS)
 def name(request) -> str:
     return request.param
 
 
 def test_shapes_and_dtypes_are_those_of_the_spaces(name):
-    it = episodes(name)
-    space, action_space = it.env.observation_space, it.env.action_space
+    run = episodes(name)
+    space, action_space = run.env.observation_space, run.env.action_space
     assert isinstance(space, Box)
     assert len(space.shape) == 1
-    assert it.first.shape == (COPIES, space.size)
-    steps = LONGER.get(it.env.name, STEPS)
-    assert it.steps.observation.shape == (COPIES, steps, space.size)
-    assert it.first.dtype == it.steps.observation.dtype == np.float32
+    assert run.first.shape == (COPIES, space.size)
+    steps = LONGER.get(run.env.name, STEPS)
+    assert run.steps.observation.shape == (COPIES, steps, space.size)
+    assert run.first.dtype == run.steps.observation.dtype == np.float32
     for scalar, dtype in (("reward", np.float32), ("discount", np.float32), ("last", np.bool_)):
-        assert getattr(it.steps, scalar).shape == (COPIES, steps)
-        assert getattr(it.steps, scalar).dtype == dtype
+        assert getattr(run.steps, scalar).shape == (COPIES, steps)
+        assert getattr(run.steps, scalar).dtype == dtype
     assert isinstance(action_space, Discrete | MultiDiscrete) or len(action_space.shape) == 1
 
 
-def test_what_is_observed_is_finite_and_within_bounds(name):
-    it = episodes(name)
-    space, seen = it.env.observation_space, it.observation_size
-    assert np.isfinite(seen).all()
-    assert np.isfinite(it.steps.reward[it.taken]).all()
-    slack = 1e-5 * np.maximum(1, np.abs(np.nan_to_num(seen)))
-    assert (seen >= np.float32(space.low) - slack).all()
-    assert (seen <= np.float32(space.high) + slack).all()
+def test_observations_are_finite_and_within_bounds(name):
+    run = episodes(name)
+    space, observations = run.env.observation_space, run.observations
+    assert np.isfinite(observations).all()
+    assert np.isfinite(run.steps.reward[run.taken]).all()
+    slack = 1e-5 * np.maximum(1, np.abs(np.nan_to_num(observations)))
+    assert (observations >= np.float32(space.low) - slack).all()
+    assert (observations <= np.float32(space.high) + slack).all()
 
 
-def test_every_episode_ends_and_says_so_once(name):
-    it = episodes(name)
-    assert it.over.all()
-    ends = it.steps.last & it.taken
+def test_every_episode_ends_once(name):
+    run = episodes(name)
+    assert run.over.all()
+    ends = run.steps.last & run.taken
     assert (ends.sum(1) == 1).all()
-    assert (ends.argmax(1) == it.lengths - 1).all()
+    assert (ends.argmax(1) == run.lengths - 1).all()
 
 
 def test_discount_is_zero_only_at_a_true_terminal(name):
-    it = episodes(name)
-    discount, last = it.steps.discount[it.taken], it.steps.last[it.taken]
+    run = episodes(name)
+    discount, last = run.steps.discount[run.taken], run.steps.last[run.taken]
     assert (discount[~last] == 1).all()
     ends = set(discount[last].tolist())
     if name in BOTH:
@@ -161,36 +160,39 @@ def test_discount_is_zero_only_at_a_true_terminal(name):
 
 
 def test_the_same_key_gives_the_same_episode(name):
-    it = episodes(name)
-    np.testing.assert_array_equal(it.first[0], it.first[-1])
-    for leaf in jax.tree.leaves(it.steps):
+    run = episodes(name)
+    np.testing.assert_array_equal(run.first[0], run.first[-1])
+    for leaf in jax.tree.leaves(run.steps):
         np.testing.assert_array_equal(leaf[0], leaf[-1])
 
 
-def test_keys_matter_exactly_where_the_world_is_random(name):
-    it = episodes(name)
-    seen = np.concatenate([it.first[:, None], it.steps.observation], axis=1)
-    rewards = np.where(it.taken, it.steps.reward, 0)
+def test_results_depend_on_the_key_exactly_where_the_environment_is_random(name):
+    run = episodes(name)
+    observations = np.concatenate([run.first[:, None], run.steps.observation], axis=1)
+    rewards = np.where(run.taken, run.steps.reward, 0)
     same = all(
-        (seen[i] == seen[0]).all() and (rewards[i] == rewards[0]).all() for i in range(1, COPIES)
+        (observations[i] == observations[0]).all() and (rewards[i] == rewards[0]).all()
+        for i in range(1, COPIES)
     )
-    assert same == (name in CERTAIN)
+    assert same == (name in DETERMINISTIC)
 
 
-def test_one_step_alone_is_one_step_among_many(name):
-    it = episodes(name)
-    key_reset, key = jax.random.split(it.keys[3])
+def test_a_single_step_equals_a_step_of_a_batch(name):
+    run = episodes(name)
+    key_reset, key = jax.random.split(run.keys[3])
     key_step = jax.random.split(key)[1]
-    state, first = it.env.reset(key_reset)
-    _, timestep = it.env.step(key_step, state, it.actions[0])
-    np.testing.assert_allclose(first, it.first[3], rtol=1e-5, atol=1e-6)
-    for alone, among in zip(jax.tree.leaves(timestep), jax.tree.leaves(it.steps), strict=True):
-        np.testing.assert_allclose(alone, among[3, 0], rtol=1e-5, atol=1e-5)
+    state, first = run.env.reset(key_reset)
+    _, timestep = run.env.step(key_step, state, run.actions[0])
+    np.testing.assert_allclose(first, run.first[3], rtol=1e-5, atol=1e-6)
+    for single, batched in zip(jax.tree.leaves(timestep), jax.tree.leaves(run.steps), strict=True):
+        np.testing.assert_allclose(single, batched[3, 0], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("info", [i for i in HERE if i.random is not None], ids=lambda i: i.name)
+@pytest.mark.parametrize(
+    "info", [i for i in COMPILED if i.random is not None], ids=lambda i: i.name
+)
 def test_the_random_return_is_as_stated(info):
-    """Actions differ between copies here: within five standard errors of the stated mean."""
+    """The mean over copies with different actions is within five standard errors of the stated."""
     env = make(info.example)
     assert isinstance(env, Environment)
     length = episodes(info.example).lengths[0]

@@ -37,10 +37,10 @@ def _play(env, policy, steps, seed=0):
 
 @pytest.fixture
 def play() -> Callable:
-    """Plays one episode of at most `steps` steps, which must suffice.
+    """A function that runs one episode, which must end within `steps` steps.
 
     `play(env, policy, steps, seed)` with `policy(time, observation, memory) -> action, memory`
-    (the memory begins as the integer 0) returns the observations, first and final ones included,
+    (the memory starts as the integer 0) returns the observations, first and final ones included,
     and the rewards, discounts and `last` of the steps taken.
     """
     return _play

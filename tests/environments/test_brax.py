@@ -1,4 +1,4 @@
-"""Compiling a Brax world takes seconds: most of what holds for all is checked on types alone."""
+"""Brax compiles for seconds: what holds for all environments is mostly checked on types only."""
 
 import functools
 import importlib.util
@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from rtrrl.environments import Masked, TimeLimit
-from rtrrl.environments import brax as adapter
-from rtrrl.environments.brax.adapter import BACKENDS, LAYOUTS, Brax
+from rtrrl.environments.brax.adapter import BACKENDS, LAYOUTS, Brax, brax_environment
 from rtrrl.environments.brax.tasks import FAMILIES, TASKS, make_brax
 from rtrrl.environments.spaces import Box
 from rtrrl.errors import RtrrlError, UnknownNameError
@@ -22,7 +21,7 @@ needs_brax = pytest.mark.skipif(
     importlib.util.find_spec("brax") is None, reason="brax is not installed"
 )
 PENDULUM = Brax("inverted_pendulum")
-# Entries of the observation that call themselves positions and never change: heights and masses.
+# Entries of the observation among the positions that never change: heights and masses.
 CONSTANT = {"reacher": [10], "pusher": [19, 22], "humanoid": [*range(54, 155, 10)]}
 ROWS = {row.info.name: row for row in TASKS}
 
@@ -40,15 +39,15 @@ def play_pendulum(policy):
     """The observations, rewards and discounts of one episode."""
     starts, step = pendulum()
     state, first = jax.tree.map(lambda leaf: leaf[0], starts)
-    seen, told = [first], []
-    while not told or not told[-1].last:
-        action = np.full(1, policy(seen[-1]), np.float32)
+    observations, timesteps = [first], []
+    while not timesteps or not timesteps[-1].last:
+        action = np.full(1, policy(observations[-1]), np.float32)
         state, timestep = step(jax.random.key(0), state, action)
-        told.append(jax.device_get(timestep))
-        seen.append(told[-1].observation)
-        assert len(told) <= 1000
-    return np.stack(seen), *(
-        np.array([getattr(t, of) for t in told]) for of in ("reward", "discount")
+        timesteps.append(jax.device_get(timestep))
+        observations.append(timesteps[-1].observation)
+        assert len(timesteps) <= 1000
+    return np.stack(observations), *(
+        np.array([getattr(t, of) for t in timesteps]) for of in ("reward", "discount")
     )
 
 
@@ -70,7 +69,7 @@ def traced(env):
     [(id, "spring") for id in LAYOUTS]
     + [(id, backend) for id in ("inverted_pendulum", "halfcheetah") for backend in BACKENDS[1:]],
 )
-def test_what_is_written_down_is_so_and_a_loop_can_carry_the_state(id, backend):
+def test_the_layouts_are_correct_and_a_loop_can_carry_the_state(id, backend):
     env = Brax(id, backend)
     state, first, after, timestep = traced(env)
     assert jax.tree.leaves(state)
@@ -81,27 +80,28 @@ def test_what_is_written_down_is_so_and_a_loop_can_carry_the_state(id, backend):
     assert types(timestep.observation) == observed
     assert types(timestep.reward) == types(timestep.discount) == ((), jnp.float32, False)
     assert types(timestep.last) == ((), jnp.bool, False)
-    assert adapter.brax_environment(id, backend).action_size == env.action_space.size
+    assert brax_environment(id, backend).action_size == env.action_space.size
 
 
 @needs_brax
 @pytest.mark.parametrize("id", LAYOUTS)
-def test_positions_do_not_see_velocities_nor_velocities_a_world_at_rest(id):
+def test_positions_do_not_depend_on_velocities_which_are_0_at_rest(id):
     from brax import base, kinematics
 
-    world, layout = adapter.brax_environment(id, "spring"), LAYOUTS[id]
-    torque = [jnp.zeros(world.action_size)] if id == "humanoid" else []
+    environment, layout = brax_environment(id, "spring"), LAYOUTS[id]
+    torque = [jnp.zeros(environment.action_size)] if id == "humanoid" else []
 
     def observe(q, qd):
-        return world._get_obs(
-            base.State(q, qd, *kinematics.forward(world.sys, q, qd), None), *torque
+        return environment._get_obs(
+            base.State(q, qd, *kinematics.forward(environment.sys, q, qd), None), *torque
         )
 
     keys = jax.random.split(jax.random.key(0), 4)
     q, q_other = (
-        world.sys.init_q + 0.3 * jax.random.uniform(k, (world.sys.q_size(),)) for k in keys[:2]
+        environment.sys.init_q + 0.3 * jax.random.uniform(k, (environment.sys.q_size(),))
+        for k in keys[:2]
     )
-    qd, qd_other = (jax.random.normal(k, (world.sys.qd_size(),)) for k in keys[2:])
+    qd, qd_other = (jax.random.normal(k, (environment.sys.qd_size(),)) for k in keys[2:])
     once, faster, elsewhere, resting = np.asarray(
         quick_jit(jax.vmap(observe))(
             jnp.stack([q, q, q_other, q]), jnp.stack([qd, qd_other, qd, 0 * qd])
@@ -118,7 +118,7 @@ def test_positions_do_not_see_velocities_nor_velocities_a_world_at_rest(id):
 
 
 @pytest.mark.parametrize("id", LAYOUTS)
-def test_a_view_shows_its_entries_of_the_whole(id):
+def test_a_view_keeps_its_entries(id):
     layout = LAYOUTS[id]
     for suffix, keep in (("-pos", layout.positions), ("-vel", layout.velocities)):
         env = make_brax(f"brax-mjx/{id}{suffix}")
@@ -128,7 +128,7 @@ def test_a_view_shows_its_entries_of_the_whole(id):
         assert ROWS[f"brax/{id}{suffix}"].info.hidden != "nothing"
 
 
-def test_rows_are_the_paper_s_backend_and_end_after_1000_steps():
+def test_rows_have_the_backend_of_the_paper_and_end_after_1000_steps():
     assert len(ROWS) == len(TASKS) == 3 * len(LAYOUTS)
     for name, row in ROWS.items():
         env = row.build()
@@ -151,27 +151,27 @@ def test_every_backend_is_a_family():
 
 
 @needs_brax
-def test_a_balanced_pole_is_truncated_where_it_is():
+def test_a_balanced_pole_is_truncated_without_a_reset():
     gains = np.array([0.03, 2.6, 0.006, 0.06], np.float32)
-    seen, rewards, discounts = play_pendulum(lambda o: np.clip(gains @ o, -1, 1))
+    observations, rewards, discounts = play_pendulum(lambda o: np.clip(gains @ o, -1, 1))
     assert len(rewards) == rewards.sum() == 1000
     assert (discounts == 1).all()
-    assert np.abs(seen[:, 1]).max() <= 0.2
-    # No episode begins where this one is cut off.
-    assert np.abs(seen[-1]).max() > 0.01 >= np.abs(seen[0]).max()
+    assert np.abs(observations[:, 1]).max() <= 0.2
+    # No episode begins in the state in which this one is truncated.
+    assert np.abs(observations[-1]).max() > 0.01 >= np.abs(observations[0]).max()
 
 
 @needs_brax
 def test_a_fallen_pole_is_a_termination():
-    seen, rewards, discounts = play_pendulum(lambda _: 1)
+    observations, rewards, discounts = play_pendulum(lambda _: 1)
     assert len(rewards) < 50
     assert discounts[-1] == 0
     assert (discounts[:-1] == 1).all()
-    assert abs(seen[-1][1]) > 0.2 >= abs(seen[-2][1])
+    assert abs(observations[-1][1]) > 0.2 >= abs(observations[-2][1])
 
 
 @needs_brax
-def test_every_episode_begins_elsewhere():
+def test_episodes_begin_in_different_states():
     (state, first), _ = pendulum()
     assert len(np.unique(first[:-1], axis=0)) == 8
     np.testing.assert_array_equal(first[0], first[-1])
@@ -180,7 +180,7 @@ def test_every_episode_begins_elsewhere():
 
 @needs_brax
 @pytest.mark.parametrize(("action", "finite"), [(0.0, True), (np.nan, False)])
-def test_what_is_not_finite_is_passed_on(action, finite):
+def test_numbers_that_are_not_finite_are_passed_on(action, finite):
     starts, step = pendulum()
     state, _ = jax.tree.map(lambda leaf: leaf[1], starts)
     _, timestep = step(jax.random.key(0), state, np.full(1, action, np.float32))
@@ -189,40 +189,40 @@ def test_what_is_not_finite_is_passed_on(action, finite):
 
 @needs_brax
 def test_types_are_the_same_under_x64():
-    """A world built there too, and stepped with an action of float64."""
+    """The environment is also made there, and stepped with an action of float64."""
     narrow = types(traced(PENDULUM))
-    adapter.brax_environment.cache_clear()
+    brax_environment.cache_clear()
     with jax.enable_x64(True):
-        constants = jax.tree.leaves(adapter.brax_environment(PENDULUM.id, PENDULUM.backend).sys)
+        constants = jax.tree.leaves(brax_environment(PENDULUM.id, PENDULUM.backend).sys)
         assert all(leaf.itemsize <= 4 for leaf in constants if isinstance(leaf, jax.Array))
         assert types(traced(PENDULUM)) == narrow
         state, _ = jax.eval_shape(PENDULUM.reset, jax.random.key(0))
         action = jax.ShapeDtypeStruct((1,), jnp.float64)
         wide = jax.eval_shape(PENDULUM.step, jax.random.key(0), state, action)
     assert types(wide) == narrow[2:]
-    adapter.brax_environment.cache_clear()
+    brax_environment.cache_clear()
 
 
 @needs_brax
-def test_a_world_first_built_inside_a_trace_leaks_nothing():
-    adapter.brax_environment.cache_clear()
+def test_an_environment_first_made_inside_a_trace_leaks_no_tracer():
+    brax_environment.cache_clear()
     for _ in range(2):  # what leaked from the first trace would fail in the second
         traced(PENDULUM)
-    for constant in jax.tree.leaves(adapter.brax_environment(PENDULUM.id, PENDULUM.backend).sys):
+    for constant in jax.tree.leaves(brax_environment(PENDULUM.id, PENDULUM.backend).sys):
         np.asarray(constant)  # no tracer is an array
 
 
-def test_everything_is_static():
-    """So a jitted function of a world compiles its constants in, and equal worlds share it."""
+def test_all_fields_are_static():
+    """A jitted function of an environment compiles its constants in, and equal ones share it."""
     assert jax.tree.leaves(PENDULUM) == []
     same, other = Brax("inverted_pendulum"), Brax("inverted_pendulum", "mjx")
     assert hash(jax.tree.structure(PENDULUM)) == hash(jax.tree.structure(same))
     assert jax.tree.structure(PENDULUM) != jax.tree.structure(other)
 
 
-def test_worlds_are_listed_without_brax(monkeypatch):
+def test_tasks_are_listed_without_brax(monkeypatch):
     monkeypatch.setitem(sys.modules, "brax", None)
-    adapter.brax_environment.cache_clear()
+    brax_environment.cache_clear()
     for row in TASKS:
         assert row.build().observation_space
     with pytest.raises(RtrrlError, match=r"brax is not installed.*pip install 'rtrrl\[brax\]'$"):
@@ -230,14 +230,14 @@ def test_worlds_are_listed_without_brax(monkeypatch):
 
 
 @needs_brax
-def test_brax_is_imported_only_when_a_world_is_reset_and_nothing_is_said(tmp_path):
+def test_brax_is_imported_only_when_an_environment_is_reset_and_nothing_is_printed(tmp_path):
     code = (
         "import sys, jax\n"
         "from rtrrl.environments.brax.tasks import TASKS\n"
-        "world = [row.build() for row in TASKS][0]\n"
-        "world.observation_space, world.action_space\n"
+        "environment = [row.build() for row in TASKS][0]\n"
+        "environment.observation_space, environment.action_space\n"
         "assert 'brax' not in sys.modules\n"
-        "jax.eval_shape(world.reset, jax.random.key(0))\n"
+        "jax.eval_shape(environment.reset, jax.random.key(0))\n"
         "assert 'brax' in sys.modules"
     )
     ran = subprocess.run(
@@ -265,8 +265,8 @@ def test_errors_are_one_line(name, expected):
     assert "\n" not in str(error.value)
 
 
-def test_unknown_worlds_and_backends():
-    with pytest.raises(UnknownNameError, match="unknown Brax world 'Ant': did you mean ant"):
+def test_unknown_environments_and_backends():
+    with pytest.raises(UnknownNameError, match="unknown Brax environment 'Ant': did you mean ant"):
         Brax("Ant")
     with pytest.raises(UnknownNameError, match="unknown Brax backend 'mujoco'"):
         Brax("ant", "mujoco")

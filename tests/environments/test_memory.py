@@ -20,7 +20,7 @@ KEY = jax.random.key(0)
 
 
 def follow(env, actions, seed=0):
-    """Observations and time steps along `actions`, whatever comes."""
+    """The first observation, and the time steps along `actions`."""
     state, first = env.reset(jax.random.key(seed))
     steps = []
     for action in actions:
@@ -30,7 +30,7 @@ def follow(env, actions, seed=0):
 
 
 def maze_with(north: bool, length: int):
-    """A seed for which the goal is on that side."""
+    """A seed with which the goal is on that side."""
     return next(s for s in range(20) if follow(TMaze(length), [], s)[0][2] == north)
 
 
@@ -42,11 +42,11 @@ def test_the_best_policy_of_the_t_maze_returns_4(play, length):
         return jnp.where(at_junction, memory, EAST).astype(jnp.int32), memory
 
     for seed in range(4):
-        seen, rewards, discounts, _ = play(make(f"TMaze-{length}"), best, length + 3, seed)
+        observations, rewards, discounts, _ = play(make(f"TMaze-{length}"), best, length + 3, seed)
         assert len(rewards) == length + 1
         assert rewards.sum() == rewards[-1] == 4
         assert discounts[-1] == 0
-        assert (seen[1:-2] == [1, 0, 1]).all()
+        assert (observations[1:-2] == [1, 0, 1]).all()
 
 
 @pytest.mark.parametrize("north", [True, False])
@@ -55,10 +55,10 @@ def test_signs_walls_and_wrong_turns(north):
     right, wrong = (NORTH, SOUTH) if north else (SOUTH, NORTH)
     first, steps = follow(TMaze(2), [WEST, NORTH, EAST, SOUTH, EAST, EAST, WEST, EAST, wrong], seed)
     np.testing.assert_array_equal(first, [0, 1, 1] if north else [1, 1, 0])
-    seen = np.stack([s.observation for s in steps])
+    observations = np.stack([s.observation for s in steps])
     junction, corridor = [0, 1, 0], [1, 0, 1]
     np.testing.assert_array_equal(
-        seen,
+        observations,
         [first, first, corridor, corridor, junction, junction, corridor, junction, [0, 0, 0]],
     )
     np.testing.assert_allclose(
@@ -69,7 +69,7 @@ def test_signs_walls_and_wrong_turns(north):
     assert follow(TMaze(2), [EAST, EAST, right], seed)[1][-1].reward == 4
 
 
-def test_the_t_maze_is_truncated_when_nobody_turns(play):
+def test_the_t_maze_is_truncated_without_a_turn(play):
     idle = lambda time, observation, memory: (jnp.asarray(WEST), memory)  # noqa: E731
     _, rewards, discounts, _ = play(make("TMaze-10"), idle, 200)
     assert len(rewards) == 110
@@ -77,8 +77,8 @@ def test_the_t_maze_is_truncated_when_nobody_turns(play):
     np.testing.assert_allclose(rewards.sum(), -11, rtol=1e-5)
 
 
-def answer(shift):
-    """Remember the cue; answer it, or the one `shift` further."""
+def recall_policy(shift):
+    """A policy that remembers the cue and names it, or the one `shift` further."""
 
     def policy(time, observation, memory):
         cue = jnp.argmax(observation[:-2]).astype(jnp.int32)
@@ -89,31 +89,31 @@ def answer(shift):
 
 
 @pytest.mark.parametrize(("cues", "delay"), [(2, 0), (2, 5), (4, 16)])
-def test_recall_is_answered_at_the_query(play, cues, delay):
-    env, right, wrong = DelayedRecall(delay, cues), answer(0), answer(1)
+def test_the_action_at_the_query_of_recall_has_the_reward(play, cues, delay):
+    env, right, wrong = DelayedRecall(delay, cues), recall_policy(0), recall_policy(1)
     for seed in range(4):
-        seen, rewards, discounts, _ = play(env, right, delay + 5, seed)
+        observations, rewards, discounts, _ = play(env, right, delay + 5, seed)
         assert len(rewards) == delay + 2
         assert rewards.sum() == rewards[-1] == 1
         assert discounts[-1] == 0
-        assert seen[0, :-2].sum() == seen[0, -2] == 1
-        assert seen[delay + 1, -1] == 1
-        assert seen.sum() == 3  # the cue and its flag, the query's flag, and nothing else
+        assert observations[0, :-2].sum() == observations[0, -2] == 1
+        assert observations[delay + 1, -1] == 1
+        assert observations.sum() == 3  # the cue and its flag, the query's flag
         assert play(env, wrong, delay + 5, seed)[1].sum() == -1
 
 
-def test_distraction_fills_the_wait_and_nothing_else(play):
+def test_distraction_appears_only_in_the_delay(play):
     env = DelayedRecall(delay=400, cues=3, distraction=0.5)
-    seen, rewards, *_ = play(env, answer(0), 405)
+    observations, rewards, *_ = play(env, recall_policy(0), 405)
     assert rewards.sum() == 1
-    wait = seen[1:401, :3].sum(1)
-    assert set(wait.tolist()) == {0, 1}
-    assert 0.4 < wait.mean() < 0.6
-    assert (seen[1:401, :3].sum(0) > 40).all()
-    assert (seen[1:401, 3:] == 0).all()
-    certain = play(DelayedRecall(delay=4, cues=3, distraction=1.0), answer(0), 10)[0]
+    delayed = observations[1:401, :3].sum(1)
+    assert set(delayed.tolist()) == {0, 1}
+    assert 0.4 < delayed.mean() < 0.6
+    assert (observations[1:401, :3].sum(0) > 40).all()
+    assert (observations[1:401, 3:] == 0).all()
+    certain = play(DelayedRecall(delay=4, cues=3, distraction=1.0), recall_policy(0), 10)[0]
     np.testing.assert_array_equal(certain[:, :3].sum(1), [1, 1, 1, 1, 1, 0, 0])
-    for after in (seen[401:], certain[5:]):
+    for after in (observations[401:], certain[5:]):
         np.testing.assert_array_equal(after, [[0, 0, 0, 0, 1], [0, 0, 0, 0, 0]])
 
 
@@ -127,7 +127,7 @@ def test_distraction_fills_the_wait_and_nothing_else(play):
         lambda: TruncatedValue(steps=0),
     ],
 )
-def test_impossible_worlds_are_refused(build):
+def test_invalid_arguments_are_refused(build):
     with pytest.raises(RtrrlError):
         build()
 
@@ -138,7 +138,7 @@ def test_constant_value_is_one_step_of_reward_1():
     assert (float(step.reward), float(step.discount), bool(step.last)) == (1, 0, True)
 
 
-def test_one_step_reward_is_for_the_contexts_own_action():
+def test_one_step_reward_is_for_the_action_of_the_context():
     env = OneStepReward(contexts=3)
     contexts = set()
     for seed in range(12):
@@ -152,7 +152,7 @@ def test_one_step_reward_is_for_the_contexts_own_action():
 
 
 def test_truncated_value_is_as_stated():
-    """The fixed points of TD(0) with the discounts the world gives, and with 0 at each end."""
+    """The fixed points of TD(0) with the discounts of the environment, and with 0 at each end."""
     env, gamma = TruncatedValue(steps=4), 0.9
     first, steps = follow(env, [0] * 4)
     assert {tuple(s.observation.tolist()) for s in steps} == {tuple(first.tolist())} == {(1.0,)}
@@ -179,8 +179,8 @@ def test_the_continuous_bandit_pays_by_distance():
         assert (float(step.discount), bool(step.last)) == (0, True)
 
 
-def test_five_step_recall_waits_five_steps(play):
-    seen, *_ = play(five_step_recall(), answer(0), 10)
-    assert (seen[1:6] == 0).all()
-    assert seen[6, -1] == 1
-    assert len(seen) == 8
+def test_five_step_recall_has_a_delay_of_five_steps(play):
+    observations, *_ = play(five_step_recall(), recall_policy(0), 10)
+    assert (observations[1:6] == 0).all()
+    assert observations[6, -1] == 1
+    assert len(observations) == 8

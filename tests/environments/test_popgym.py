@@ -1,4 +1,4 @@
-"""Every world against the package it is written after, which is made to draw the same numbers."""
+"""Every environment against the package popgym, which is made to draw the same numbers."""
 
 import functools
 import operator
@@ -20,7 +20,7 @@ theirs = pytest.importorskip("popgym.envs")
 INFOS = {info.name: info for info in tasks() if info.backend == "popgym"}
 NAMES = [name for name in INFOS if name.endswith(("Easy", "Medium", "Hard"))]
 CARTS = [name for name in NAMES if "CartPole" in name]
-# What the package calls otherwise.
+# Other names in the package.
 RENAMED = (
     ("Stateless", "PositionOnly"),
     ("Minesweeper", "MineSweeper"),
@@ -29,7 +29,7 @@ RENAMED = (
 EPISODES, LONGEST, STEPS = 200, 831, 1000
 RESETS = jax.random.split(jax.random.key(0), EPISODES)
 KEYS = jax.random.split(jax.random.key(1), (EPISODES, LONGEST))
-each_world = pytest.mark.parametrize("name", NAMES)
+each_environment = pytest.mark.parametrize("name", NAMES)
 each_cart = pytest.mark.parametrize("name", CARTS)
 
 
@@ -40,16 +40,16 @@ def oracle(name: str) -> Any:
 
 
 class Dictated:
-    """Stands in for the oracle's generator and gives, one after the other, what JAX drew."""
+    """Replaces the generator of the oracle: returns one after the other the numbers JAX drew."""
 
-    def __init__(self, **answers):
-        self.answers = {name: iter(values) for name, values in answers.items()}
+    def __init__(self, **draws):
+        self.draws = {name: iter(values) for name, values in draws.items()}
 
     def shuffle(self, cards):
-        cards[:] = next(self.answers["shuffle"])
+        cards[:] = next(self.draws["shuffle"])
 
     def __getattr__(self, name):
-        return lambda *_, **__: next(self.answers[name])
+        return lambda *_, **__: next(self.draws[name])
 
 
 def places(cards, kinds):
@@ -59,9 +59,9 @@ def places(cards, kinds):
     return order
 
 
-def dictated(world, env, state, reset_key, step_keys) -> Dictated:
-    """The draws that bring the oracle `env` to `state`, and those that the keys stand for."""
-    match world:
+def dictated(environment, env, state, reset_key, step_keys) -> Dictated:
+    """The draws that put the oracle `env` into `state`, and those of the keys."""
+    match environment:
         case popgym.RepeatFirst() | popgym.RepeatPrevious() | popgym.Autoencode():
             # popgym deals from the end of a pack
             return Dictated(shuffle=[places(env.deck.suits_idx, state.deck)[::-1]])
@@ -94,9 +94,9 @@ def _noise(key):
     return jax.random.normal(jax.random.split(key)[1], (2,)), jax.random.normal(key, (2,))
 
 
-def perfect(world, env):
-    """What one who sees everything does in the oracle's present state."""
-    match world:
+def perfect(environment, env):
+    """The best action in the state of the oracle, all of which is used."""
+    match environment:
         case popgym.RepeatFirst():
             return env.card
         case popgym.RepeatPrevious():
@@ -118,30 +118,32 @@ def perfect(world, env):
             return np.argwhere(env.hidden_grid == 0)[0]
         case popgym.MultiArmedBandit():
             return env.bandits.argmax()
-        case _:  # a linear rule that keeps the pole up and the cart near the middle for ever
+        case _:  # a linear rule that keeps the pole up and the cart near the middle
             x, v, angle, spin = env.state
             return int(angle + 0.3 * spin + 0.02 * x + 0.05 * v > 0)
 
 
-def careful(world, env):
-    """Random, but never on a mine: a board that is not cleared in time is truncated."""
+def careful(environment, env):
+    """Random, but not on a mine: a board that is not cleared in time is truncated."""
     while True:
         action = env.action_space.sample()
-        if not (isinstance(world, popgym.Minesweeper) and env.hidden_grid[tuple(action)] == 1):
+        if not (
+            isinstance(environment, popgym.Minesweeper) and env.hidden_grid[tuple(action)] == 1
+        ):
             return action
 
 
-def random(world, env):
+def random(environment, env):
     return env.action_space.sample()
 
 
 class Episode(NamedTuple):
     first: np.ndarray
     actions: list
-    told: list
+    steps: list
     """Observation, reward, terminated and truncated of every step."""
     states: list
-    """What the oracle's `state`, if it has one, was at the start and after every step."""
+    """The `state` of the oracle, if it has one, at the start and after every step."""
 
 
 def play(env, act) -> Episode:
@@ -152,40 +154,40 @@ def play(env, act) -> Episode:
     terminated = truncated = False
     while not (terminated or truncated):
         episode.actions.append(act())
-        seen, reward, terminated, truncated, _ = env.step(episode.actions[-1])
-        episode.told.append((flat(seen), reward, terminated, truncated))
+        observation, reward, terminated, truncated, _ = env.step(episode.actions[-1])
+        episode.steps.append((flat(observation), reward, terminated, truncated))
         episode.states.append(state())
     return episode
 
 
-def assert_told(got, told, **tolerance):
-    """What JAX told is what the oracle told."""
-    observations, rewards, terminated, truncated = map(np.array, zip(*told, strict=True))
+def assert_equal_steps(got, steps, **tolerance):
+    """The time steps of JAX are those of the oracle."""
+    observations, rewards, terminated, truncated = map(np.array, zip(*steps, strict=True))
     np.testing.assert_allclose(got.observation, observations, **tolerance)
     np.testing.assert_allclose(got.reward, rewards, rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(got.discount, 1.0 - terminated)
     np.testing.assert_array_equal(got.last, terminated | truncated)
 
 
-@each_world
+@each_environment
 def test_a_thousand_steps_are_those_of_the_oracle(name):
-    """JAX resets, the oracle is dealt the same cards, plays, and JAX repeats its actions."""
-    env, world = oracle(name), make(name).env  # type: ignore[attr-defined]
+    """JAX resets, the oracle runs from the same draws, and JAX repeats its actions."""
+    env, environment = oracle(name), make(name).env  # type: ignore[attr-defined]
     env.action_space.seed(0)
-    states, firsts = jax.tree.map(np.asarray, quick_jit(jax.vmap(world.reset))(RESETS))
+    states, firsts = jax.tree.map(np.asarray, quick_jit(jax.vmap(environment.reset))(RESETS))
     episodes = []
-    while sum(len(episode.told) for episode in episodes) < STEPS or len(episodes) < 3:
+    while sum(len(episode.steps) for episode in episodes) < STEPS or len(episodes) < 3:
         i = len(episodes)
         state = jax.tree.map(operator.itemgetter(i), states)
-        env.np_random = dictated(world, env, state, RESETS[i], KEYS[i])
-        # a pole that is balanced long is compared by another test
+        env.np_random = dictated(environment, env, state, RESETS[i], KEYS[i])
+        # long episodes of a balanced pole are compared by another test
         policy = (random if name in CARTS else perfect, careful)[i] if i < 2 else random
-        episodes.append(play(env, functools.partial(policy, world, env)))
+        episodes.append(play(env, functools.partial(policy, environment, env)))
 
     @quick_jit
     @jax.vmap
     def follow(state, keys, actions):
-        step = lambda state, given: world.step(given[0], state, given[1])  # noqa: E731
+        step = lambda state, given: environment.step(given[0], state, given[1])  # noqa: E731
         return jax.lax.scan(step, state, (keys, actions))[1]
 
     count, lengths = len(episodes), [len(episode.actions) for episode in episodes]
@@ -197,7 +199,7 @@ def test_a_thousand_steps_are_those_of_the_oracle(name):
     for i, episode in enumerate(episodes):
         np.testing.assert_allclose(firsts[i], episode.first, atol=1e-6)
         steps = jax.tree.map(lambda leaf, i=i: leaf[i, : lengths[i]], got)
-        assert_told(steps, episode.told, atol=1e-5 if name in CARTS else 0)
+        assert_equal_steps(steps, episode.steps, atol=1e-5 if name in CARTS else 0)
     if name not in CARTS:
         assert re.search(rf"\b{max(lengths)} steps", INFOS[name].ends)
         if (optimal := INFOS[name].optimal) is not None:
@@ -207,36 +209,36 @@ def test_a_thousand_steps_are_those_of_the_oracle(name):
 @each_cart
 def test_a_balanced_pole_step_by_step(name):
     """Each step from the oracle's own state: rounding grows too fast to compare long episodes."""
-    env, world = oracle(name), make(name).env  # type: ignore[attr-defined]
+    env, environment = oracle(name), make(name).env  # type: ignore[attr-defined]
     env.np_random = np.random.default_rng(0)
     if name.startswith("Noisy"):
-        env.add_noise_to_obs = lambda seen: seen
-        world = popgym.StatelessCartPole(world.steps)
-    episode = play(env, functools.partial(perfect, world, env))
-    length = len(episode.told)
+        env.add_noise_to_obs = lambda observation: observation
+        environment = popgym.StatelessCartPole(environment.steps)
+    episode = play(env, functools.partial(perfect, environment, env))
+    length = len(episode.steps)
     assert f"truncated at {length} steps" in INFOS[name].ends
     physics = np.array(episode.states, np.float32)
     states = jax.vmap(CartPoleState)(jnp.asarray(physics[:-1]), jnp.arange(length))
-    step = quick_jit(jax.vmap(world.step))
+    step = quick_jit(jax.vmap(environment.step))
     after, got = step(KEYS[0, :length], states, jnp.array(episode.actions))
     np.testing.assert_allclose(after.physics, physics[1:], atol=2e-6)
-    assert_told(got, episode.told, atol=1e-6)
+    assert_equal_steps(got, episode.steps, atol=1e-6)
     assert not got.last[:-1].any()
     np.testing.assert_allclose(got.reward.sum(), 1.0, atol=1e-5)
 
 
-@each_world
+@each_environment
 def test_spaces_are_the_oracles(name):
-    env, world = oracle(name), make(name)
+    env, environment = oracle(name), make(name)
     flat = gymnasium.spaces.flatten_space(env.observation_space)
-    space: Any = world.observation_space
+    space: Any = environment.observation_space
     assert space.shape == flat.shape
     np.testing.assert_array_equal(np.float32(space.low), flat.low)
     np.testing.assert_array_equal(np.float32(space.high), flat.high)
     if isinstance(env.action_space, gymnasium.spaces.Discrete):
-        assert world.action_space == Discrete(int(env.action_space.n))
+        assert environment.action_space == Discrete(int(env.action_space.n))
     else:
-        assert world.action_space == MultiDiscrete(tuple(env.action_space.nvec.tolist()))
+        assert environment.action_space == MultiDiscrete(tuple(env.action_space.nvec.tolist()))
 
 
 @pytest.mark.parametrize("name", [name for name in INFOS if name not in NAMES])

@@ -1,4 +1,4 @@
-"""How the worlds of POPGym draw, and what they refuse; the oracle needs to be nowhere near."""
+"""The random draws of the POPGym environments, and the arguments they refuse."""
 
 import operator
 import re
@@ -16,8 +16,8 @@ DRAWS = 4000
 MANY = jax.random.split(jax.random.key(2), DRAWS)
 
 
-def drawn(world):
-    return jax.tree.map(np.asarray, quick_jit(jax.vmap(world.reset))(MANY))
+def drawn(environment):
+    return jax.tree.map(np.asarray, quick_jit(jax.vmap(environment.reset))(MANY))
 
 
 def assert_share(events, probability):
@@ -40,25 +40,25 @@ DECKS = {
 
 @pytest.mark.parametrize("game", DECKS)
 def test_a_pack_is_complete_and_shuffled(game):
-    world, field, kinds = DECKS[game]
-    packs = getattr(drawn(world)[0], field)
+    environment, field, kinds = DECKS[game]
+    packs = getattr(drawn(environment)[0], field)
     size = packs.shape[1]
     counts = (packs[:, :, None] == np.arange(kinds)).sum(1)
     np.testing.assert_array_equal(counts, size // kinds)
     for kind in range(kinds):
         assert_share(packs == kind, 1 / kinds)
-    # without replacement, and no place knows of another
+    # without replacement, and places are independent
     for apart in (1, 7, size // 2):
         assert_share(packs[:, apart:] == packs[:, :-apart], (size / kinds - 1) / (size - 1))
 
 
-def test_queries_know_nothing_of_values():
+def test_queries_are_independent_of_values():
     state, _ = drawn(popgym.CountRecall(2, 4))
     assert_share(state.values == state.queries, 1 / 4)
 
 
 @pytest.mark.parametrize(("size", "mines"), [((4, 4), 2), ((3, 5), 12)])
-def test_mines_lie_anywhere(size, mines):
+def test_mines_are_uniform(size, mines):
     mined = drawn(popgym.Minesweeper(size, mines))[0].mined
     squares = mined.shape[1]
     assert (mined.sum(1) == mines).all()
@@ -67,7 +67,7 @@ def test_mines_lie_anywhere(size, mines):
     assert_share(mined[:, 1:] & mined[:, :-1], both)
 
 
-def test_every_arm_has_a_probability_of_its_own():
+def test_arms_have_independent_uniform_probabilities():
     chances = drawn(popgym.MultiArmedBandit(10))[0].probabilities
     for quantile in (0.05, 0.5, 0.95):
         assert_share(chances < quantile, quantile)
@@ -75,14 +75,14 @@ def test_every_arm_has_a_probability_of_its_own():
 
 
 def test_an_arm_pays_with_its_probability():
-    world = popgym.MultiArmedBandit(10)
-    state, _ = world.reset(MANY[0])
+    environment = popgym.MultiArmedBandit(10)
+    state, _ = environment.reset(MANY[0])
     for arm in range(3):
-        _, told = jax.vmap(world.step, (0, None, None))(MANY, state, jnp.int32(arm))
-        assert_share(np.asarray(told.reward) > 0, float(state.probabilities[arm]))
+        _, timestep = jax.vmap(environment.step, (0, None, None))(MANY, state, jnp.int32(arm))
+        assert_share(np.asarray(timestep.reward) > 0, float(state.probabilities[arm]))
 
 
-def test_cart_and_pole_start_anywhere_near_rest():
+def test_cart_and_pole_start_uniformly_near_rest():
     physics = drawn(popgym.StatelessCartPole())[0].physics
     assert np.abs(physics).max() <= 0.05
     for quantile in (0.05, 0.5, 0.95):
@@ -90,16 +90,16 @@ def test_cart_and_pole_start_anywhere_near_rest():
     assert_share((physics[:, 1:] < 0) & (physics[:, :-1] < 0), 0.25)
 
 
-def test_noise_is_normal_and_hides_only_what_is_seen():
-    world = popgym.NoisyStatelessCartPole(0.1)
-    states, firsts = drawn(world)
-    step = quick_jit(jax.vmap(world.step, (0, None, None)))
+def test_noise_is_normal_and_only_in_the_observation():
+    environment = popgym.NoisyStatelessCartPole(0.1)
+    states, firsts = drawn(environment)
+    step = quick_jit(jax.vmap(environment.step, (0, None, None)))
     start = jax.tree.map(operator.itemgetter(0), states)
-    after, told = jax.tree.map(np.asarray, step(MANY, start, jnp.int32(0)))
+    after, timestep = jax.tree.map(np.asarray, step(MANY, start, jnp.int32(0)))
     assert (after.physics == after.physics[0]).all()
     for noise in (
         firsts - states.physics[:, [0, 2]],
-        told.observation - after.physics[:, [0, 2]],
+        timestep.observation - after.physics[:, [0, 2]],
     ):
         for deviations, share in ((-1, 0.158655), (0, 0.5), (2, 0.977250)):
             assert_share(noise < 0.1 * deviations, share)
@@ -127,6 +127,6 @@ def test_noise_is_normal_and_hides_only_what_is_seen():
         (lambda: popgym.NoisyStatelessCartPole(0.1, 0), "at least 1 step, not 0"),
     ],
 )
-def test_a_world_that_cannot_be(build, expected):
+def test_invalid_arguments_are_refused(build, expected):
     with pytest.raises(RtrrlError, match=re.escape(expected)):
         build()

@@ -28,13 +28,13 @@ KEY = jax.random.key(0)
 
 
 class Counter(Environment):
-    """Counts its steps and terminates at 5; shows an array, an integer or a vector."""
+    """Counts its steps and terminates at 5; observes an array, an integer or a vector."""
 
     space: Any = eqx.field(static=True)
     observation_space = property(lambda self: self.space)
     action_space = property(lambda self: Discrete(2))
 
-    def _show(self, n):
+    def _observe(self, n):
         if isinstance(self.space, Discrete):
             return n
         size = self.space.size
@@ -42,12 +42,14 @@ class Counter(Environment):
 
     def reset(self, key):
         n = jnp.zeros((), jnp.int32)
-        return n, self._show(n)
+        return n, self._observe(n)
 
     def step(self, key, state, action):
         n = state + 1
         end = n >= 5
-        return n, TimeStep(self._show(n), n.astype(jnp.float32), 1 - end.astype(jnp.float32), end)
+        return n, TimeStep(
+            self._observe(n), n.astype(jnp.float32), 1 - end.astype(jnp.float32), end
+        )
 
 
 VECTOR = Counter(Box.of(0, [10, 20, 30], (3,)))
@@ -74,12 +76,12 @@ def test_masked_keeps_the_entries_in_the_order_given():
 
 
 @pytest.mark.parametrize("keep", [(3,), (-1,), (0, 7)])
-def test_masked_refuses_what_is_not_there(keep):
+def test_masked_refuses_entries_that_do_not_exist(keep):
     with pytest.raises(RtrrlError, match="has entries 0 to 2"):
         Masked(VECTOR, keep)
 
 
-def test_masked_refuses_to_hide_all_or_to_mask_no_vector():
+def test_masked_refuses_an_empty_mask_and_other_spaces_than_vectors():
     with pytest.raises(RtrrlError, match="at least one"):
         Masked(VECTOR, ())
     for env in (TABLE, INTEGER):
@@ -87,7 +89,7 @@ def test_masked_refuses_to_hide_all_or_to_mask_no_vector():
             Masked(env, (0,))
 
 
-def test_time_limit_truncates_and_leaves_terminals_alone():
+def test_time_limit_truncates_and_keeps_terminations():
     _, steps = walk(TimeLimit(VECTOR, 3), 3)
     assert [bool(s.last) for s in steps] == [False, False, True]
     assert [float(s.discount) for s in steps] == [1, 1, 1]
@@ -98,13 +100,13 @@ def test_time_limit_truncates_and_leaves_terminals_alone():
         TimeLimit(VECTOR, 0)
 
 
-def test_time_limit_starts_anew_with_each_episode():
+def test_time_limit_counts_from_zero_in_each_episode():
     env = TimeLimit(VECTOR, 2)
     for _ in range(2):
         assert [bool(s.last) for s in walk(env, 2)[1]] == [False, True]
 
 
-def test_scaled_reward_scales_reward_alone():
+def test_scaled_reward_scales_only_the_reward():
     plain, scaled = (walk(env, 5)[1] for env in (VECTOR, ScaledReward(VECTOR, -0.5)))
     for a, b in zip(plain, scaled, strict=True):
         assert b.reward == -0.5 * a.reward
@@ -112,7 +114,7 @@ def test_scaled_reward_scales_reward_alone():
         assert (a.last, a.discount) == (b.last, b.discount)
 
 
-def test_noise_has_its_deviation_and_is_fresh_every_step():
+def test_noise_has_its_deviation_and_is_drawn_every_step():
     env = NoisyObservation(TMaze(1), 0.3)
     state, first = env.reset(jax.random.key(1))
     clean = TMaze(1).step(KEY, state, jnp.asarray(3))[1].observation
@@ -122,14 +124,14 @@ def test_noise_has_its_deviation_and_is_fresh_every_step():
     np.testing.assert_allclose(noise.std(axis=0), 0.3, rtol=0.06)
     correlation = np.corrcoef(noise.T) - np.eye(3)
     assert np.abs(correlation).max() < 0.1
-    # The first observation is noisy too, and anew in each episode.
+    # The first observation is noisy too, with other noise in each episode.
     again = env.reset(jax.random.key(5))[1]
     assert not np.isin(np.asarray(first), [0, 1]).any()
     assert not np.isin(np.asarray(first - again), [-1, 0, 1]).any()
     assert env.observation_space == Box.of(-np.inf, np.inf, (3,))
 
 
-def test_noise_refuses_what_it_cannot_blur():
+def test_noise_refuses_discrete_observations_and_invalid_deviations():
     with pytest.raises(UnsupportedSpaceError, match="Flattened"):
         NoisyObservation(INTEGER, 0.1)
     for std in (-0.1, float("nan")):
@@ -137,7 +139,7 @@ def test_noise_refuses_what_it_cannot_blur():
             NoisyObservation(TMaze(1), std)
 
 
-def test_flattened_reads_row_by_row():
+def test_flattened_is_in_row_major_order():
     env = Flattened(TABLE)
     first, (after,) = walk(env, 1)
     np.testing.assert_array_equal(first, [0, 1, 2, 3, 4, 5])
@@ -163,8 +165,8 @@ def test_truncation_as_termination():
     assert step.discount == 0
 
 
-def test_a_wrapped_world_has_a_name_of_its_own():
-    """Under the bare world's name a run would be resumed on the bare world."""
+def test_a_wrapped_environment_has_its_own_name():
+    """With the same name, a run would be resumed in the environment without its wrapper."""
     env = ScaledReward(make("TMaze-3"), 100.0)
     assert env.name == "ScaledReward(TMaze-3)"
     assert TimeLimit(env, 5).name == "TimeLimit(ScaledReward(TMaze-3))"

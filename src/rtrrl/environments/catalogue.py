@@ -57,9 +57,9 @@ class Task:
 class Family:
     """One row for all names that begin with `prefix/`; `build` takes the whole name."""
 
-    info: TaskInfo
     prefix: str
     build: Callable[[str], AbstractEnvironment]
+    info: TaskInfo
 
 
 def task(

@@ -87,15 +87,15 @@ def make(name: str) -> AbstractEnvironment:
         if name.startswith(f"{family.prefix}/"):
             return _named(family.build(name), name)
     rows = [*TASKS, *_registered()]
-    matching = [row for row in rows if re.fullmatch(_pattern(row.info.name), name)]
-    if len(matching) > 1:
+    found = [(row, match) for row in rows if (match := re.fullmatch(_pattern(row.info.name), name))]
+    if len(found) > 1:
         raise RtrrlError(
             f"more than one task has the name '{name}' "
-            f"({', '.join(row.info.name for row in matching)}): uninstall the package that defines "
+            f"({', '.join(row.info.name for row, _ in found)}): uninstall the package that defines "
             "it again, or rename it there"
         )
-    for row in matching:
-        numbers = _numbers(row, name)
+    for row, match in found:
+        numbers = [int(text) for text in match.groups()]
         if all(least <= n <= most for n, (least, most) in zip(numbers, row.ranges, strict=True)):
             return _named(row.build(*numbers), name)
     if near := [row for row in rows if row.ranges and name.startswith(_base(row.info.name) + "-")]:
@@ -121,7 +121,7 @@ def as_environment(source: Any) -> AbstractEnvironment:
         return source
     if is_gymnasium_env(source):
         raise RtrrlError(
-            f"{type(source).__name__} is one gymnasium environment, and evaluation needs copies: "
+            f"{type(source.unwrapped).__name__} is one gymnasium environment, and evaluation needs copies: "
             "pass a function that makes it, such as lambda: gymnasium.make('CartPole-v1')"
         )
     is_class = isinstance(source, type)
@@ -198,7 +198,7 @@ def _base(name: str) -> str:
 
 
 def _pattern(name: str) -> str:
-    """The regular expression of the names that a task answers to."""
+    """The regular expression of the names of a task, with a group for each number."""
     return re.escape(_base(name)) + f"-({_NUMBER})" * len(_letters(name))
 
 
@@ -206,12 +206,6 @@ def _overlap(one: str, other: str) -> bool:
     """Whether a name can belong to both tasks."""
     a, b = _pattern(one), _pattern(other)
     return a == b or bool(re.fullmatch(a, other) or re.fullmatch(b, one))
-
-
-def _numbers(row: Task, name: str) -> list[int]:
-    matched = re.fullmatch(_pattern(row.info.name), name)
-    assert matched
-    return [int(text) for text in matched.groups()]
 
 
 def _expected(row: Task) -> str:

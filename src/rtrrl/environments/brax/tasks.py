@@ -81,21 +81,12 @@ TASKS: tuple[Task, ...] = (
     *_rows("pusher", "push an object to a goal with an arm of seven joints"),
     *_rows("humanoid", "walk like a human", _TORSO, also_hidden="torques"),
 )
-# fmt: on
 
 FAMILIES: tuple[Family, ...] = tuple(
-    Family(
-        TaskInfo(
-            f"brax-{backend}/ID",
-            f"brax-{backend}/halfcheetah-pos",
-            "brax",
-            f"any environment of brax/ with the {backend} backend for its physics",
-            "as in brax/",
-            "as in brax/: terminated or truncated",
-            extra=EXTRA,
-        ),
-        f"brax-{backend}",
-        make_brax,
-    )
+    Family(f"brax-{backend}", make_brax, TaskInfo(
+        f"brax-{backend}/ID", f"brax-{backend}/halfcheetah-pos", "brax",
+        f"any environment of brax/ with the {backend} backend for its physics",
+        "as in brax/", "as in brax/: terminated or truncated", extra=EXTRA))
     for backend in BACKENDS
 )
+# fmt: on

@@ -48,10 +48,9 @@ def constructor(source: Source, render: bool = False) -> Callable[[], Any]:
         spec = gymnasium.registry.get(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if "mujoco" not in str(spec and spec.entry_point):
+            of_mujoco = "mujoco" in str(spec and spec.entry_point)
+            if not of_mujoco or importlib.util.find_spec("mujoco") is None:
                 return make()
-            if importlib.util.find_spec("mujoco") is None:
-                return make()  # which raises an error that says so
             # MuJoCo would write its warnings into a file in the working directory
             from mujoco import (
                 get_mju_user_warning,  # pyright: ignore[reportAttributeAccessIssue]

@@ -63,19 +63,11 @@ TASKS: tuple[Task, ...] = tuple(
          "terminated by a fall, truncated at 1000 steps"),
     )
 )
-# fmt: on
 
 FAMILIES: tuple[Family, ...] = (
-    Family(
-        TaskInfo(
-            "gymnasium/ID",
-            "gymnasium/CartPole-v1-pos",
-            "gymnasium",
-            "any Gymnasium environment; ID-pos, ID-vel, ID@0,2 or ID@0:3 observe a part of it",
-            "what is not kept",
-            "terminated or truncated, as the environment defines",
-        ),
-        "gymnasium",
-        make_gymnasium,
-    ),
+    Family("gymnasium", make_gymnasium, TaskInfo(
+        "gymnasium/ID", "gymnasium/CartPole-v1-pos", "gymnasium",
+        "any Gymnasium environment; ID-pos, ID-vel, ID@0,2 or ID@0:3 observe a part of it",
+        "what is not kept", "terminated or truncated, as the environment defines")),
 )
+# fmt: on

@@ -12,8 +12,8 @@ from rtrrl.errors import RtrrlError
 INSTALL = "pip install 'rtrrl[neuro]' && pip install --no-deps neurogym==2.2.0"
 
 
-def make_trials(id: str, title: str) -> Gymnasium:
-    """NeuroGym's task `id`; an episode is a trial, so that its return is the reward of the trial.
+def make_neurogym(name: str) -> Gymnasium:
+    """The task `neurogym/ID`; an episode is a trial, so that its return is the reward of the trial.
 
     NeuroGym goes from trial to trial without an end. Here the last step of a trial terminates, and
     the next trial starts from the initial hidden state; parameters and traces are kept.
@@ -26,7 +26,8 @@ def make_trials(id: str, title: str) -> Gymnasium:
     """
     if importlib.util.find_spec("neurogym") is None:
         raise RtrrlError(f"neurogym is not installed: {INSTALL}")
-    return Gymnasium(f"neurogym:{id}", None, title, one_trial_per_episode)
+    id = name.removeprefix("neurogym/")
+    return Gymnasium(f"neurogym:{id}", None, name, one_trial_per_episode)
 
 
 def one_trial_per_episode(environment: Any) -> Any:

@@ -3,15 +3,9 @@
 import functools
 
 from rtrrl.environments.catalogue import Extra, Family, Task, TaskInfo, task
-from rtrrl.environments.gymnasium.adapter import Gymnasium
-from rtrrl.environments.neurogym.adapter import INSTALL, make_trials
+from rtrrl.environments.neurogym.adapter import INSTALL, make_neurogym
 
 EXTRA = Extra("neurogym", INSTALL)
-
-
-def make_neurogym(name: str) -> Gymnasium:
-    """The task `neurogym/ID`."""
-    return make_trials(name.removeprefix("neurogym/"), name)
 
 
 _ENDS = "terminated when the trial ends"
@@ -32,20 +26,10 @@ TASKS: tuple[Task, ...] = tuple(
          "nothing, but the stimuli are noisy"),
     )
 )
-# fmt: on
 
 FAMILIES: tuple[Family, ...] = (
-    Family(
-        TaskInfo(
-            "neurogym/ID",
-            "neurogym/PerceptualDecisionMaking-v0",
-            "neurogym",
-            "any task of NeuroGym, one trial an episode",
-            "as the task defines",
-            _ENDS,
-            extra=EXTRA,
-        ),
-        "neurogym",
-        make_neurogym,
-    ),
+    Family("neurogym", make_neurogym, TaskInfo(
+        "neurogym/ID", "neurogym/PerceptualDecisionMaking-v0", "neurogym",
+        "any task of NeuroGym, one trial an episode", "as the task defines", _ENDS, extra=EXTRA)),
 )
+# fmt: on

@@ -1,6 +1,8 @@
 """Environments of POPGym, written in JAX and tested against the package popgym 1.0.7.
 
 The defaults of an environment are POPGym's level "Easy"; its docstring has the other two.
+
+Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR 2023.
 """
 
 from rtrrl.environments.popgym.autoencode import Autoencode as Autoencode

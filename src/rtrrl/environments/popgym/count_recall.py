@@ -33,8 +33,7 @@ class CountRecall(cards.CardGame):
 
     **Raises** `RtrrlError` where there is no deck, or the kinds are not 2, 4 or 13.
 
-    Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR
-    2023; behaviour of the package popgym 1.0.7.
+    Source: POPGym (Morad et al., ICLR 2023), as in the package popgym 1.0.7.
     """
 
     kinds: int = eqx.field(static=True, default=cards.COLORS)

@@ -19,10 +19,7 @@ class HigherLower(cards.DealGame):
 
     POPGym's levels: 1, 2 and 3 decks.
 
-    **Raises** `RtrrlError` where there is no deck.
-
-    Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR
-    2023; behaviour of the package popgym 1.0.7.
+    Source: POPGym (Morad et al., ICLR 2023), as in the package popgym 1.0.7.
     """
 
     kinds = cards.RANKS

@@ -47,8 +47,7 @@ class Minesweeper(Environment):
 
     **Raises** `RtrrlError` where the mines are none or leave fewer than 3 squares.
 
-    Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR
-    2023; behaviour of the package popgym 1.0.7.
+    Source: POPGym (Morad et al., ICLR 2023), as in the package popgym 1.0.7.
     """
 
     size: tuple[int, int] = eqx.field(static=True, default=(4, 4))

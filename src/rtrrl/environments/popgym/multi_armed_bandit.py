@@ -31,8 +31,7 @@ class MultiArmedBandit(Environment):
 
     **Raises** `RtrrlError` where there are fewer than 2 arms or the steps are below 1.
 
-    Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR
-    2023; behaviour of the package popgym 1.0.7.
+    Source: POPGym (Morad et al., ICLR 2023), as in the package popgym 1.0.7.
     """
 
     arms: int = eqx.field(static=True, default=10)

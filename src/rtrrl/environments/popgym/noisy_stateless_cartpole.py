@@ -25,8 +25,7 @@ class NoisyStatelessCartPole(Environment):
 
     **Raises** `RtrrlError` where σ is negative or the steps are below 1.
 
-    Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR
-    2023; behaviour of `NoisyPositionOnlyCartPole` in the package popgym 1.0.7.
+    Source: POPGym (Morad et al., ICLR 2023), as `NoisyPositionOnlyCartPole` in popgym 1.0.7.
     """
 
     sigma: float = eqx.field(static=True, default=0.1)

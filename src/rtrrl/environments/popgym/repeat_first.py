@@ -16,10 +16,7 @@ class RepeatFirst(DealGame):
 
     POPGym's levels: 1, 8 and 16 decks.
 
-    **Raises** `RtrrlError` where there is no deck.
-
-    Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR
-    2023; behaviour of the package popgym 1.0.7.
+    Source: POPGym (Morad et al., ICLR 2023), as in the package popgym 1.0.7.
     """
 
     def reward(self, state: DealState, action: Int[Array, ""]) -> Float[Array, ""]:

@@ -21,8 +21,7 @@ class RepeatPrevious(DealGame):
 
     **Raises** `RtrrlError` where there is no deck, or k is below 1 or not below N.
 
-    Source: Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning", ICLR
-    2023; behaviour of the package popgym 1.0.7.
+    Source: POPGym (Morad et al., ICLR 2023), as in the package popgym 1.0.7.
     """
 
     k: int = eqx.field(static=True, default=4)

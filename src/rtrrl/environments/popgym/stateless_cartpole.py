@@ -46,9 +46,8 @@ class StatelessCartPole(Environment):
 
     **Raises** `RtrrlError` where the steps are below 1.
 
-    Source: Barto, Sutton and Anderson 1983; Morad et al., "POPGym: Benchmarking Partially
-    Observable Reinforcement Learning", ICLR 2023; behaviour of `PositionOnlyCartPole` in the
-    package popgym 1.0.7.
+    Source: Barto, Sutton and Anderson 1983; POPGym (Morad et al., ICLR 2023), as
+    `PositionOnlyCartPole` in the package popgym 1.0.7.
     """
 
     steps: int = eqx.field(static=True, default=200)
