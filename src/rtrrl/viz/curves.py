@@ -124,7 +124,7 @@ def plot_intervals(
                 panel.plot(estimate, row, "o", color=color, markersize=5)
         if names and names[0] in group:
             panel.axvline(group[names[0]][0], color=RED, linewidth=0.8, zorder=0)
-        panel.set_title(title, fontsize=11, fontweight="bold", color=INK)
+        panel.set_title(title, fontsize=10, fontweight="bold", color=INK)
         panel.spines[["top", "right", "left"]].set_visible(False)
         panel.tick_params(colors=INK, color=GREY, labelsize=9, left=False)
         panel.xaxis.set_major_locator(MaxNLocator(3))
