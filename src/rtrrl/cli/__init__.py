@@ -1,13 +1,14 @@
 """The command `rtrrl`.
 
-Only what is asked for is imported: help and version must not wait for JAX, so this module and
-`rtrrl.errors` stand on the standard library alone.
+Help and version do not wait for JAX: this module and `rtrrl.errors` import the standard library
+alone, and a command's module is imported when it is called.
 """
 
 import gc
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from rtrrl import __version__
@@ -25,23 +26,24 @@ COMMANDS = {
 """Each command's module, whose `run` takes the arguments and returns the exit code."""
 
 HELP = """\
-rtrrl – agents that learn in real time from one stream
+rtrrl – online recurrent reinforcement learning from one stream
 
 usage: rtrrl COMMAND [options]
 
 commands
   train TASK     train an agent; a run is a folder with scores, curve and checkpoint
-  eval DIR       let the agents of a run play, without learning
+  eval DIR       evaluate the agents of a run, without learning
   plot DIR...    draw learning curves, of one run or of several
-  render DIR     film one episode: the world, and what the agent expects of it
-  agents         list the named agents, a line each
-  tasks          list the tasks: what is seen, what is done, what is hidden
-  certify        measure how exact each cell's gradient is under each rule
+  render DIR     film one episode: the environment, the agent's value and TD error
+  agents         list the named agents
+  tasks          list the tasks: observations, actions, what is hidden
+  certify        measure how exact the gradient of each cell is under each rule
 
 options
   --json         print results as JSON, with any command
+  --import M     import a module or .py file of yours first, with any command
   --version      print the version
-  -h, --help     print this; rtrrl COMMAND --help says everything about a command
+  -h, --help     print this; rtrrl COMMAND --help describes a command
 
 examples
   rtrrl train MemoryChain-32
@@ -55,7 +57,7 @@ examples
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; a mistake is said in one line on stderr.
+    """Run one command and return its exit code; an error is one line on stderr.
 
     0 is success, 2 a mistake of the user's, 1 NaN or infinity, 130 Ctrl-C.
     """
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Who read us has gone, and would be written to again when Python flushes at exit.
+        # the reader has closed the pipe, and Python would write to it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as interrupt:
@@ -78,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: list[str]) -> int:
+    args, modules = _split_imports(args)
     match args:
         case [] | ["-h" | "--help" | "help", *_]:
             print(HELP, end="")
@@ -86,22 +89,76 @@ def _run(args: list[str]) -> int:
             print(f"rtrrl {__version__}")
             return 0
         case [name, *rest] if name in COMMANDS:
-            _settle()
-            return importlib.import_module(COMMANDS[name]).run(rest)
+            _configure()
+            for module in modules:
+                _import(module)
+            try:
+                return importlib.import_module(COMMANDS[name]).run(rest)
+            except UnknownNameError as error:
+                if modules or error.kind == "option":
+                    raise
+                raise RtrrlError(
+                    f"{error} (for a name of your own, add --import MODULE)"
+                ) from error
         case [name, *_]:
             kind = "option" if name.startswith("-") else "command"
             raise UnknownNameError(kind, name, [*COMMANDS, "--help", "--version"])
     raise AssertionError("every list is empty or has a first item")
 
 
-def _settle() -> None:
-    """What must be said before JAX is imported."""
-    # XLA takes preferences of its own tuning for traits of the processor, and misses them aloud
-    # in every program that it reads from disk.
+def _configure() -> None:
+    """Settings that take effect only before JAX is imported."""
+    # XLA would print an error for each program it loads from the cache, about tuning preferences
+    # that it mistakes for features of the processor
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Imports and tracing make many objects that stay: to look among them for garbage as often as
-    # Python does by itself took half a second before the first step.
+    # imports and tracing make many objects that stay: Python's default of collecting garbage every
+    # few hundred of them takes half a second before the first step
     gc.set_threshold(100_000, 50, 50)
+
+
+def _split_imports(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments without `--import MODULE` or `--import=MODULE`, and the modules.
+
+    >>> _split_imports(["train", "Recall-8", "--import", "mine.py", "--json"])
+    (['train', 'Recall-8', '--json'], ['mine.py'])
+    """
+    rest, modules = [], []
+    tokens = iter(args)
+    for token in tokens:
+        name, equals, value = token.partition("=")
+        if name == "--import":
+            modules.append(value if equals else next(tokens, ""))
+        else:
+            rest.append(token)
+    return rest, modules
+
+
+def _import(module: str) -> None:
+    """Import a module by its name, or from the path of its file."""
+    is_file = module.endswith(".py")
+    folder, name = os.path.split(module) if is_file else ("", module)
+    if not name:
+        raise RtrrlError("--import: expected the name of a module or the path of a .py file")
+    if is_file and not os.path.isfile(module):
+        raise RtrrlError(f"--import {module}: no such file")
+    sys.path.append(os.path.abspath(folder))  # last, so that no file of the user's hides a package
+    try:
+        imported = importlib.import_module(name.removesuffix(".py"))
+    except Exception as error:
+        raise RtrrlError(f"--import {module}: {_described(error)}") from error
+    if is_file and os.path.realpath(imported.__file__ or "") != os.path.realpath(module):
+        raise RtrrlError(
+            f"--import {module}: there is another module '{imported.__name__}': rename the file"
+        )
+
+
+def _described(error: Exception) -> str:
+    """The message of an error, and unless it says that itself, its type and line."""
+    if isinstance(error, RtrrlError):
+        return str(error)
+    file, line, *_ = traceback.extract_tb(error.__traceback__)[-1]
+    where = f" ({os.path.basename(file)}, line {line})" if os.path.isfile(file) else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _failed(message: str, code: int) -> int:

@@ -1,4 +1,4 @@
-"""`rtrrl agents`: who can be trained."""
+"""`rtrrl agents`: list the named agents."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,22 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rtrrl.agents.registry import PRESETS
-from rtrrl.cli.parsing import Parser, add_json, print_json
+from rtrrl.agents.registry import AGENTS, describe_agent
+from rtrrl.cli.parsing import Parser, add_common, print_json
 
 
 def run(args: Sequence[str]) -> int:
-    """Prints the presets, a line each."""
+    """Print names and descriptions."""
     parser = Parser("agents", "List the named agents; rtrrl train TASK --agent NAME trains one.")
-    add_json(parser)
+    add_common(parser)
     given = parser.parse(args)
-    rows = [{"name": name, "description": each.description} for name, each in PRESETS.items()]
+    rows = [{"name": name, "description": describe_agent(name)} for name in AGENTS]
     if given.json:
         print_json(rows)
         return 0
     table = Table(box=SIMPLE_HEAD)
     table.add_column("agent", no_wrap=True, style="bold")
-    table.add_column("what it is")
+    table.add_column("description")
     for row in rows:
         table.add_row(row["name"], row["description"])
     Console().print(table)

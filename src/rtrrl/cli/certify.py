@@ -6,7 +6,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from rtrrl.cells import CELLS
-from rtrrl.cli.parsing import Parser, add_json, print_json
+from rtrrl.cli.parsing import Parser, add_common, print_json
 from rtrrl.errors import UnknownNameError
 from rtrrl.gradients import RULES
 from rtrrl.gradients.certificates import as_table, certify_all
@@ -39,9 +39,9 @@ def _parser() -> Parser:
         "Measure the gradient of every cell under every rule against backpropagation\n"
         "through the unrolled sequence, in float64, over episodes of several lengths.",
     )
-    parser.add_argument("--cell", metavar="NAME", help=f"only this one: {', '.join(RECIPES)}")
+    parser.add_argument("--cell", metavar="NAME", help=f"only this one: {', '.join(CELLS)}")
     parser.add_argument("--rule", metavar="NAME", help=f"only this one: {', '.join(RULES)}")
-    add_json(parser)
+    add_common(parser)
     return parser
 
 

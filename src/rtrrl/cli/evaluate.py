@@ -1,4 +1,4 @@
-"""`rtrrl eval`: the agents of a run play, without learning."""
+"""`rtrrl eval`: evaluate the agents of a run, without learning."""
 
 from collections.abc import Sequence
 
@@ -9,29 +9,27 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rtrrl.cli.parsing import Parser, add_json, print_json, whole
+from rtrrl.cli.parsing import Parser, add_common, print_json, whole
 from rtrrl.errors import NonFiniteError
-from rtrrl.runs import serialization
-from rtrrl.runs.config import RunConfig
-from rtrrl.training.evaluation import evaluate_all, showing_key
-from rtrrl.training.train import load_agents
-from rtrrl.types import PyTree
+from rtrrl.runs.run import TrainedAgents
+from rtrrl.training.evaluation import display_key, evaluate_all
+from rtrrl.training.train import load
 from rtrrl.utils.compilation_cache import reuse_programs
 
 
 def run(args: Sequence[str]) -> int:
-    """Mean and deviation of each seed's returns."""
+    """Print mean and standard deviation of each seed's returns."""
     given = _parser().parse(args)
     reuse_programs()
-    plan, states, step = load_agents(given.dir)
-    returns = _returns(plan, states, given.seed, given.episodes, given.greedy)
+    trained = load(given.dir)
+    returns = _returns(trained, given.seed, given.episodes, given.greedy)
     if not np.isfinite(returns).all():
-        raise NonFiniteError(f"{plan.environment.name} gave NaN or infinity as reward")
+        raise NonFiniteError(f"{trained.environment.name} gave NaN or infinity as reward")
     result = {
-        "task": plan.environment.name,
-        "agent": serialization.label(plan.agent, plan.environment),
-        "step": step,
-        "seeds": list(plan.seeds),
+        "task": trained.environment.name,
+        "agent": trained.config.label,
+        "step": trained.step,
+        "seeds": list(trained.seeds),
         "episodes": given.episodes,
         "greedy": given.greedy,
         "mean": returns.mean(axis=1).tolist(),
@@ -46,14 +44,14 @@ def run(args: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("eval", "Let the agents of a run play whole episodes, without learning.")
+    parser = Parser("eval", "Evaluate the agents of a run on whole episodes, without learning.")
     parser.add_argument("dir", metavar="DIR", help="the run's folder")
     parser.add_argument(
         "--episodes",
         metavar="N",
         type=whole(1),
         default=100,
-        help="episodes each agent plays (default: 100)",
+        help="episodes of each agent (default: 100)",
     )
     parser.add_argument(
         "--greedy", action="store_true", help="take the most probable action (default: sampled)"
@@ -63,17 +61,19 @@ def _parser() -> Parser:
         metavar="S",
         type=whole(0),
         default=0,
-        help="of the episodes, which every agent plays alike (default: 0)",
+        help="of the episodes, the same for every agent (default: 0)",
     )
-    add_json(parser)
+    add_common(parser)
     return parser
 
 
 def _returns(
-    plan: RunConfig, states: PyTree, seed: int, episodes: int, greedy: bool
+    trained: TrainedAgents, seed: int, episodes: int, greedy: bool
 ) -> Float[np.ndarray, "seeds episodes"]:
-    keys = jnp.broadcast_to(showing_key(seed), (len(plan.seeds),))
-    returns = evaluate_all(plan.agent, states, plan.environment, keys, episodes, greedy)
+    keys = jnp.broadcast_to(display_key(seed), (len(trained.seeds),))
+    returns = evaluate_all(
+        trained.agent, trained.states, trained.environment, keys, episodes, greedy
+    )
     return np.asarray(returns, float)
 
 

@@ -1,40 +1,72 @@
-"""From flags to an agent: a preset or a former run's, then parts by name, then single settings."""
+"""Settings of an agent as options of the command line: `--agent.optimizer.clip 0.5`."""
 
 import argparse
-import contextlib
+import ast
 import dataclasses
-import io
-import re
-from collections.abc import Sequence
+import functools
+import inspect
+import itertools
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import equinox as eqx
-import tyro
-from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
-from rtrrl.agents import Agent
-from rtrrl.agents.parts import PARTS, chosen
-from rtrrl.errors import RtrrlError, UnknownNameError
+from rtrrl.agents.parts import set_path
+from rtrrl.cli.parsing import Parser
 
 Module = TypeVar("Module", bound=eqx.Module)
 
+FIXED = ("task", "observation_size", "num_actions")
+"""Fields of an agent and its policy that follow from the environment."""
 
-OF_THE_TASK = ("task", "observation_size", "num_actions")
-"""Fields of an agent and its policy that follow from the task and are no settings."""
+PREFIX = "--agent."
 
 
-def choose(agent: Agent, given: argparse.Namespace) -> Agent:
-    """The agent with the parts that the flags name."""
-    return chosen(agent, {part.flag: getattr(given, part.flag) for part in PARTS})
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A field of an agent, or of one of its parts, that an option changes."""
+
+    path: str
+    value: bool | int | float | str
+    kind: type
+    description: str
+
+    @property
+    def option(self) -> str:
+        """`--agent.PATH`."""
+        return PREFIX + self.path.replace("_", "-")
+
+
+def settings(module: eqx.Module, path: str = "") -> Iterator[Setting]:
+    """The settings of an agent, then those of its parts; arrays over seeds are no options."""
+    described, parts = _descriptions(type(module)), {}
+    for field in dataclasses.fields(module):
+        value, here = getattr(module, field.name), f"{path}{field.name}"
+        if field.name in FIXED:
+            continue
+        if isinstance(value, eqx.Module):
+            parts[here] = value
+        elif isinstance(value, bool | int | float | str):
+            # a float may have been given as an int
+            kind = float if field.type in (float, "float") else type(value)
+            yield Setting(here, value, kind, described.get(field.name, ""))
+    for here, part in parts.items():
+        yield from settings(part, f"{here}.")
+
+
+def option_names(agent: eqx.Module) -> list[str]:
+    """`--agent.gamma` and so on."""
+    return [setting.option for setting in settings(agent)]
 
 
 def split(args: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Plain arguments, and the nested settings `--agent.x VALUE` or `--agent.x=VALUE`.
+    """Plain arguments, and settings `--agent.x VALUE` as `--agent.x=VALUE`.
 
-    Parted before anything is parsed, so that no value can pass for the task.
+    They are separated before anything is parsed, so that no value is taken for the task.
 
     >>> split(["TMaze-3", "--agent.cell.hidden-size", "8", "--steps", "9", "--agent.gamma=0.9"])
-    (['TMaze-3', '--steps', '9'], ['--agent.cell.hidden-size', '8', '--agent.gamma=0.9'])
+    (['TMaze-3', '--steps', '9'], ['--agent.cell.hidden-size=8', '--agent.gamma=0.9'])
     """
     plain, nested, rest = [], [], list(args)
     while rest:
@@ -43,114 +75,87 @@ def split(args: Sequence[str]) -> tuple[list[str], list[str]]:
         if not (name.startswith("--") and "." in name):
             plain.append(token)
             continue
-        nested.append(token)
-        if not equals and rest and not rest[0].startswith("--"):
-            nested.append(rest.pop(0))
+        has_next = bool(rest) and not rest[0].startswith("--")
+        nested.append(token if equals or not has_next else f"{token}={rest.pop(0)}")
     return plain, nested
 
 
 def change(agent: Module, nested: Sequence[str]) -> Module:
-    """The agent with single settings changed. **Raises** `RtrrlError` in one line."""
+    """The agent with other settings. **Raises** `RtrrlError` in one line."""
     if not nested:
         return agent
-    said = _paper()
-    try:
-        with contextlib.redirect_stderr(said):
-            holder, unknown = _cli(agent, nested, return_unknown_args=True)
-    except SystemExit as stop:
-        raise RtrrlError(_one_line(_read(said))) from stop
-    for token in unknown:
-        raise UnknownNameError("option", token.partition("=")[0], option_names(agent))
-    return holder.agent
+    for path, value in vars(_parser(agent).parse(nested)).items():
+        agent = set_path(agent, path, value)
+    return agent
 
 
 def help_for(agent: eqx.Module) -> str:
-    """Every setting of the agent with its description and value, for a terminal."""
-    said = _paper()
-    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-        _cli(agent, ["--help"])
-    return _unboxed(_read(said)).partition("agent:\n")[2] or "  none\n"
+    """Every setting with its description and value, for a terminal."""
+    return _parser(agent).format_help().partition("\n\n")[2]
 
 
-def option_names(module: eqx.Module, prefix: str = "--agent") -> list[str]:
-    """`--agent.gamma` and so on: every setting that an agent like this has."""
-    names = []
-    for field in dataclasses.fields(module):
-        name, value = f"{prefix}.{field.name.replace('_', '-')}", getattr(module, field.name)
-        if not _is_option(field.name, value):
-            continue
-        names += option_names(value, name) if isinstance(value, eqx.Module) else [name]
-    return names
+def _parser(agent: eqx.Module) -> Parser:
+    parser = Parser("train", usage=argparse.SUPPRESS, add_help=False)
+    by_part = itertools.groupby(settings(agent), lambda setting: setting.path.rpartition(".")[0])
+    for part, members in by_part:
+        group = parser.add_argument_group(f"agent.{part}" if part else "agent")
+        for setting in members:
+            shown = setting.value if setting.kind is not float else f"{setting.value:.6g}"
+            text = f"{setting.description.removesuffix('.')} (default: {shown})".strip()
+            group.add_argument(
+                setting.option,
+                dest=setting.path,
+                metavar=setting.kind.__name__.upper(),
+                type=_TYPES[setting.kind],
+                default=argparse.SUPPRESS,
+                help=text.replace("%", "%%"),
+            )
+    return parser
 
 
-def _is_option(name: str, value: Any) -> bool:
-    """Not what follows from the task, nor an array with one entry per seed."""
-    return name not in OF_THE_TASK and isinstance(value, bool | int | float | str | eqx.Module)
+def _number(kind: Callable[[str], Any], expected: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return kind(text)
+        except (ValueError, KeyError):
+            raise argparse.ArgumentTypeError(f"'{text}' is no {expected}") from None
+
+    return parse
 
 
-def _cli(agent: eqx.Module, args: Sequence[str], **how: Any) -> Any:
-    holder = dataclasses.make_dataclass("Settings", [("agent", type(agent))])
-    # a flag always takes a value, `--agent.attenuate True`: `split` need not know which is which
-    config = (tyro.conf.FlagConversionOff,)
-    return tyro.cli(
-        holder,
-        prog="rtrrl train",
-        args=args,
-        default=holder(agent),
-        config=config,
-        registry=_registry(),
-        **how,
-    )
+_TYPES: dict[type, Callable[[str], Any]] = {
+    bool: _number(
+        lambda text: {"true": True, "false": False}[text.lower()], "truth value: True or False"
+    ),
+    int: _number(int, "whole number"),
+    float: _number(float, "number"),
+    str: str,
+}
 
 
-def _registry() -> ConstructorRegistry:
-    """tyro's own reading of a dataclass, less the fields that are no options."""
-    registry, inside = ConstructorRegistry(), []
-
-    @registry.struct_rule
-    def module(info: StructTypeInfo) -> StructConstructorSpec | None:
-        default = info.default
-        if not isinstance(default, eqx.Module) or any(default is each for each in inside):
-            return None
-        inside.append(default)  # the next line asks this rule again
-        spec = ConstructorRegistry.get_struct_spec(info)
-        inside.pop()
-        assert isinstance(spec, StructConstructorSpec)
-
-        def changed(**fields: Any) -> eqx.Module:
-            return dataclasses.replace(default, **fields)
-
-        changed.__doc__ = (type(default).__doc__ or "").partition("\n")[0]
-        fields = tuple(field for field in spec.fields if _is_option(field.name, field.default))
-        return StructConstructorSpec(changed, fields)
-
-    return registry
+@functools.cache
+def _descriptions(kind: type) -> dict[str, str]:
+    """The docstrings below a class's fields, in one line each, inherited ones included."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if not base.__module__.startswith(("builtins", "equinox", "abc", "typing")):
+            found |= _own_descriptions(base)
+    return found
 
 
-def _paper() -> io.TextIOWrapper:
-    # with an encoding, by which tyro chooses how to draw its boxes
-    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-
-
-def _read(said: io.TextIOWrapper) -> str:
-    said.seek(0)
-    return said.read()
-
-
-def _unboxed(boxes: str) -> str:
-    """tyro's help in the style of argparse's: a heading where a box began, no frames."""
-    lines = []
-    for line in boxes.splitlines():
-        if heading := re.fullmatch("╭─ (.*) options ─+╮", line):
-            lines += ["", f"{heading[1]}:"]
-        elif line.startswith("│") and not line.startswith("│ ──"):
-            lines.append(f"  {line.strip('│').strip('─')[1:].rstrip()}".rstrip())
-    return "\n".join(lines) + "\n"
-
-
-def _one_line(box: str) -> str:
-    """What one of tyro's boxes says, without the box, its title and the advice below."""
-    text = " ".join(re.sub("[╭─╮│╰╯]", " ", box).split())
-    text = re.split(" Argument helptext:| For full helptext| Full helptext", text)[0]
-    text = re.sub("^((Value|Parsing) error|Invalid choice) (Error parsing )?", "", text).rstrip(".")
-    return f"{text}; see rtrrl train --help"
+def _own_descriptions(kind: type) -> dict[str, str]:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    except (OSError, TypeError):  # defined where there is no source file
+        return {}
+    (definition,) = tree.body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for node, following in zip(definition.body, definition.body[1:], strict=False):
+        match node, following:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.split())
+    return found

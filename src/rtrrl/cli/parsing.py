@@ -1,4 +1,4 @@
-"""An argument parser whose errors are exceptions of one line, and what the commands share."""
+"""An argument parser whose errors are exceptions with one line, and options that are shared."""
 
 import argparse
 import json
@@ -8,13 +8,13 @@ from typing import Any, NoReturn
 from rtrrl.errors import RtrrlError, UnknownNameError
 
 MOST = 2_000_000_000
-"""The largest number that is taken: steps and seeds are counted in 32 bits."""
+"""The largest number that is accepted: steps and seeds are counted in 32 bits."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with help in the style of `rtrrl --help` and no abbreviations."""
+    """argparse without abbreviations, with errors as exceptions."""
 
-    def __init__(self, command: str, description: str, **settings: Any):
+    def __init__(self, command: str, description: str | None = None, **settings: Any):
         super().__init__(
             prog=f"rtrrl {command}",
             description=description,
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
         self._positionals.title, self._optionals.title = "arguments", "options"
 
     def error(self, message: str) -> NoReturn:
-        """Raises; `main` prints it."""
+        """**Raises** `RtrrlError`, which `main` prints."""
         message = message.removeprefix("argument ")
         raise RtrrlError(f"{message}; see {self.prog} --help")
 
@@ -37,9 +37,9 @@ class Parser(argparse.ArgumentParser):
     def parse(
         self, args: Sequence[str], more_options: Callable[[], Iterable[str]] = tuple
     ) -> argparse.Namespace:
-        """The arguments; `more_options` are names to offer where one is unknown.
+        """The arguments; `more_options` are further names to suggest where an option is unknown.
 
-        **Raises** `RtrrlError`, with the nearest valid names for an option that is none.
+        **Raises** `RtrrlError`, with the nearest valid names for an unknown option.
         """
         parsed, unknown = self.parse_known_args(args)
         for token in unknown:
@@ -83,9 +83,16 @@ def whole(least: int) -> Callable[[str], int]:
     return number
 
 
-def add_json(parser: argparse._ActionsContainer) -> None:
-    """The option that every command has."""
+def add_common(parser: argparse._ActionsContainer) -> None:
+    """The options that every command has; `main` has dealt with --import already."""
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument(
+        "--import",
+        metavar="MODULE",
+        dest="modules",
+        action="append",
+        help="import a module or a .py file first, which registers names of its own",
+    )
 
 
 def print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""`rtrrl train`: from the arguments to a run, and what is shown of it."""
+"""`rtrrl train`: train an agent, or resume a run."""
 
 import argparse
 import dataclasses
@@ -9,24 +9,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from rtrrl.agents import Agent
+from rtrrl.agents.base import environment_spec
 from rtrrl.agents.monitoring import is_monitored, monitored, unmonitored
-from rtrrl.agents.registry import preset
+from rtrrl.agents.parts import PARTS, with_parts
+from rtrrl.agents.registry import make_agent
 from rtrrl.cli import options
-from rtrrl.cli.parsing import Parser, add_json, whole
+from rtrrl.cli.parsing import Parser, add_common, whole
 from rtrrl.environments import AbstractEnvironment, make
+from rtrrl.environments.spaces import Space
 from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
-from rtrrl.learning.policies import Categorical, Factored, Gaussian
+from rtrrl.learning.policies import Policy, policy_for
 from rtrrl.runs import storage
 from rtrrl.runs.config import RunConfig
 from rtrrl.runs.run import Run, StopReason
+from rtrrl.training.callbacks import LOGGERS, Callback
 from rtrrl.training.train import resume, train
 from rtrrl.utils.compilation_cache import reuse_programs
 
@@ -35,12 +37,12 @@ EXAMPLE = "MemoryChain-32"
 
 
 def run(args: Sequence[str]) -> int:
-    """Train anew or go on, as `args` say."""
+    """Train or resume, as `args` say."""
     plain, nested = options.split(args)
     parser = _parser()
     if {"-h", "--help"} & set(plain):
         return _help(parser, [token for token in plain if token not in ("-h", "--help")])
-    example = lambda: options.option_names(preset("default", EXAMPLE))  # noqa: E731
+    example = lambda: options.option_names(make_agent("default", EXAMPLE))  # noqa: E731
     given = parser.parse(plain, more_options=example)
     reuse_programs()
     if given.resume is not None:
@@ -48,31 +50,35 @@ def run(args: Sequence[str]) -> int:
     if given.task is None and given.config is None:
         raise RtrrlError(f"which task? for example rtrrl train {EXAMPLE}; rtrrl tasks lists them")
     base = {} if given.config is None else _read_config(Path(given.config))
-    agent, environment, plan = _asked(given, base)
+    agent, environment, settings = _configure(given, base)
     agent = options.change(agent, nested)
     if given.variance:
         agent = monitored(agent)
-    _check(agent, hint="; add --rule snap1" if given.cell and not given.rule else "")
     name = given.agent or base.get("agent", "default").partition(",")[0]
-    out = Path(given.out) if given.out else _free(environment.name, name)
-    return _watched(
-        out,
-        given.json,
-        lambda: train(
-            agent,
-            environment=environment,
-            out=out,
-            overwrite=given.overwrite,
-            progress=True,
-            **plan,
-        ),
-    )
+    out = Path(given.out) if given.out else _free_folder(environment.name, name)
+
+    def start() -> Run:
+        try:
+            return train(
+                environment,
+                agent,
+                out=out,
+                overwrite=given.overwrite,
+                callbacks=_loggers(given, out),
+                progress=True,
+                **settings,
+            )
+        except UnsupportedCellError as error:
+            hint = "; add --rule snap1" if given.cell and not given.rule else ""
+            raise UnsupportedCellError(f"{error}{hint}") from error
+
+    return _report(out, given.json, start)
 
 
 def _parser() -> Parser:
     parser = Parser(
         "train",
-        "Train an agent from one stream per seed. Each run is a folder.",
+        "Train an agent from one stream of experience per seed. Each run is a folder.",
         usage="rtrrl train TASK [options] [--agent.SETTING VALUE ...]\n"
         "       rtrrl train --resume DIR",
         add_help=False,
@@ -81,21 +87,21 @@ def _parser() -> Parser:
 
     agent = parser.add_argument_group("agent")
     agent.add_argument("--agent", metavar="NAME", help="one of `rtrrl agents` (default: default)")
-    for part in options.PARTS:
-        names = f"{part.description}: {', '.join(part.names)}"
+    for part in PARTS:
+        names = f"{part.description}: {', '.join(part.members)}"
         agent.add_argument(f"--{part.flag}", metavar="NAME", help=names)
 
     length = parser.add_argument_group("training and evaluation")
     switch = argparse.BooleanOptionalAction
     for name, least, text in (
         ("steps", 1, "steps of each seed (default: 500,000)"),
-        ("seeds", 1, f"how many agents, each with a seed of its own (default: {SEEDS})"),
+        ("seeds", 1, f"how many agents, each with its own seed (default: {SEEDS})"),
         ("seed", 0, "the first of the seeds (default: 0)"),
-        ("evaluations", 1, "how often agents are evaluated, evenly (default: 50)"),
-        ("episodes", 1, "episodes an evaluation (default: 10)"),
-        ("patience", 1, "stop after as many evaluations without a new best (default: never)"),
-        ("num-envs", 1, "copies of the world each agent lives in at once (default: 1)"),
-        ("workers", 1, "threads (default: one a core); on the host, 2 for a process a seed"),
+        ("evaluations", 1, "number of evaluations, evenly spaced (default: 50)"),
+        ("episodes", 1, "episodes per evaluation (default: 10)"),
+        ("patience", 1, "stop after that many evaluations without a new best (default: never)"),
+        ("num-envs", 1, "copies of the environment that each agent acts in (default: 1)"),
+        ("workers", 1, "threads (default: one per core); on the host, 2 for a process per seed"),
     ):
         length.add_argument(f"--{name}", metavar="N", type=whole(least), help=text)
     length.add_argument("--greedy", action=switch, help="evaluate the most probable actions")
@@ -107,10 +113,13 @@ def _parser() -> Parser:
     )
     files.add_argument("--overwrite", action="store_true", help="replace the run that is in --out")
     files.add_argument(
-        "--config", metavar="FILE", help="start from a former run's settings; flags override them"
+        "--config", metavar="FILE", help="start from another run's settings; flags override them"
     )
-    files.add_argument("--resume", metavar="DIR", help="go on with a run that was interrupted")
-    add_json(files)
+    files.add_argument("--resume", metavar="DIR", help="continue a run that was interrupted")
+    files.add_argument(
+        "--log", metavar="NAME", action="append", help=f"log metrics to: {', '.join(LOGGERS)}"
+    )
+    add_common(files)
     files.add_argument("-h", "--help", action="store_true", help="print this")
     return parser
 
@@ -119,40 +128,44 @@ def _help(parser: Parser, plain: list[str]) -> int:
     """With the settings of the agent that the other arguments describe."""
     given, _ = parser.parse_known_args(plain)
     given.task = given.task or EXAMPLE
-    agent, *_ = _asked(given, {})
+    agent, *_ = _configure(given, {})
     print(parser.format_help())
-    print(f"settings of the agent, here with the values of '{given.agent or 'default'}'")
+    print(f"settings of the agent, here with the values of '{given.agent or 'default'}'\n")
     print(options.help_for(agent), end="")
     return 0
 
 
-def _asked(
+def _configure(
     given: argparse.Namespace, base: dict[str, Any]
 ) -> tuple[Agent, AbstractEnvironment, dict[str, Any]]:
-    """The agent less its single settings, the environment, and the other arguments of `train`.
+    """The agent without its single settings, the environment, and the other arguments of `train`.
 
-    What is not `given` is as in `base`, the config of a former run, if there is one.
+    What is not `given` is as in `base`, the config of another run, if there is one.
     """
     environment = make(given.task or base["task"])
     if base and given.agent is None:
-        agent = _moved(RunConfig.of(base, environment).agent, environment)
+        made_in = environment if given.task in (None, base["task"]) else None
+        former = RunConfig.from_dict(base, made_in)
+        agent = _for_environment(former.agent, environment)
     else:
-        agent = preset(given.agent or "default", environment)
+        agent = make_agent(given.agent or "default", environment)
     if given.variance is None:
         given.variance = is_monitored(agent)
-    plan = {
+    settings = {
         name: base[name] if getattr(given, name) is None else getattr(given, name)
-        for name in ("steps", "evaluations", "episodes", "greedy", "patience", "workers")
+        for name in (
+            *("steps", "evaluations", "episodes", "greedy", "patience", "num_envs", "workers"),
+        )
         if name in base or getattr(given, name) is not None
     }
-    if (num_envs := base.get("num_envs") if given.num_envs is None else given.num_envs) is not None:
-        plan["num_envs"] = num_envs
     known = base.get("seeds", range(SEEDS))
     first = known[0] if given.seed is None else given.seed
     count = len(known) if given.seeds is None else given.seeds
     changed = given.seed is not None or given.seeds is not None
     seeds = range(first, first + count) if changed else known
-    return options.choose(unmonitored(agent), given), environment, plan | {"seeds": tuple(seeds)}
+    parts = {part.flag: getattr(given, part.flag) for part in PARTS}
+    agent = with_parts(unmonitored(agent), parts)
+    return agent, environment, settings | {"seeds": tuple(seeds)}
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -167,40 +180,37 @@ def _read_config(path: Path) -> dict[str, Any]:
     raise RunFolderError(f"{path} is no config of a run: it lacks its task, settings or seeds")
 
 
-def _moved(agent: Agent, environment: AbstractEnvironment) -> Agent:
-    """The same settings for another task."""
-    there = preset("paper", environment)
-    fields = {name: getattr(there, name) for name in ("task", "observation_size", "policy")}
-    match getattr(agent, "policy", None), fields["policy"]:
-        case Gaussian() as own, Gaussian(low=low, high=high):
-            fields["policy"] = dataclasses.replace(own, low=low, high=high)
-        case Categorical() as own, Categorical(num_actions=n):
-            fields["policy"] = dataclasses.replace(own, num_actions=n)
-        case Factored() as own, Factored(sizes=sizes):
-            fields["policy"] = dataclasses.replace(own, sizes=sizes)
-        case own, policy if own is not None and own == own.exploring():
-            fields["policy"] = policy.exploring()
+def _for_environment(agent: Any, environment: AbstractEnvironment) -> Agent:
+    """The same settings for another environment."""
+    name, size, space = environment_spec(environment)
+    fields = {"task": name, "observation_size": size}
+    if hasattr(agent, "policy"):
+        fields["policy"] = _for_space(agent.policy, space)
+    return _replace(agent, fields)
+
+
+def _for_space(policy: Policy, space: Space) -> Policy:
+    """The same settings of a policy for another action space, else the natural policy for it."""
+    other = policy_for(space)
+    sizes = ("num_actions", "sizes", "low", "high")
+    same = _replace(policy, {size: getattr(other, size) for size in sizes if hasattr(other, size)})
+    if same.action_space == space:
+        return same
+    return other.with_exploration() if policy == policy.with_exploration() else other
+
+
+def _replace(module: Any, fields: dict[str, Any]) -> Any:
+    """The module with other values of those fields that it has."""
     return dataclasses.replace(
-        agent, **{name: value for name, value in fields.items() if hasattr(agent, name)}
+        module, **{name: value for name, value in fields.items() if hasattr(module, name)}
     )
 
 
-def _check(agent: Agent, hint: str) -> None:
-    """Builds an agent in thought, so that what does not fit is said before a folder is made."""
-    arrays, rest = eqx.partition(agent, eqx.is_array)
-
-    def born(first: Any) -> Any:
-        return eqx.combine(first, rest).init(jax.random.key(0))
-
-    try:
-        eqx.filter_eval_shape(born, jax.tree.map(lambda leaf: leaf[0], arrays))
-    except UnsupportedCellError as error:
-        raise UnsupportedCellError(f"{error}{hint}") from error
-    except ValueError as error:
-        raise RtrrlError(str(error)) from error
+def _loggers(given: argparse.Namespace, out: Path) -> list[Callback]:
+    return [LOGGERS.make(name, out) for name in given.log or ()]
 
 
-def _free(task: str, agent: str) -> Path:
+def _free_folder(task: str, agent: str) -> Path:
     """The first folder runs/TASK-AGENT-1, -2 ... that does not exist."""
     number = 1
     while (folder := Path("runs") / f"{task.replace('/', '-')}-{agent}-{number}").exists():
@@ -213,21 +223,24 @@ def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
     others = [
         f"--{name}"
         for name, value in vars(given).items()
-        if value is not None and value is not False and name not in ("task", "resume", "json")
+        if value is not None
+        and value is not False
+        and name not in ("task", "resume", "json", "log")
     ]
     if others := others + [token for token in nested if token.startswith("--")]:
         raise RtrrlError(
-            f"--resume goes on with a run as it was begun: it cannot be combined with "
-            f"{', '.join(others)}; to begin another one from its settings, use --config {folder}"
+            f"--resume continues a run as it was configured: it cannot be combined with "
+            f"{', '.join(others)}; to start another one from its settings, use --config {folder}"
         )
     if given.task is not None and given.task != (task := storage.load_run(folder).config["task"]):
         raise RtrrlError(f"{folder} is a run of {task}, not of {given.task}: leave the task out")
-    return _watched(folder, given.json, lambda: resume(folder, progress=True))
+    callbacks = _loggers(given, folder)
+    return _report(folder, given.json, lambda: resume(folder, callbacks=callbacks, progress=True))
 
 
-def _watched(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
-    """Trains, and says what came of it, whichever way it ended."""
-    go_on = f"go on with: rtrrl train --resume {shlex.quote(str(folder))}"
+def _report(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
+    """Train, and print the result, however training ended."""
+    go_on = f"continue with: rtrrl train --resume {shlex.quote(str(folder))}"
     try:
         run = train()
     except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
@@ -238,15 +251,17 @@ def _watched(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
     if as_json:
         print((folder / storage.RESULT).read_text(), end="")
     else:
-        _show(run, folder)
+        _print(run, folder)
+    sys.stdout.flush()
+    _draw(run)
     if run.stopped_by is StopReason.INTERRUPT:
         print(f"interrupted at step {run.steps:,}; {go_on}", file=sys.stderr)
         return 130
     return 0
 
 
-def _show(run: Run, folder: Path) -> None:
-    """Every seed's scores, and where the files are."""
+def _print(run: Run, folder: Path) -> None:
+    """Every seed's scores, and the paths of the files."""
     console = Console()
     console.print(f"{run.config['task']} · {run.config['agent']}", style="bold", markup=False)
     table = Table(box=SIMPLE_HEAD)
@@ -260,7 +275,7 @@ def _show(run: Run, folder: Path) -> None:
     console.print(table)
     stopped = "" if run.stopped_by is StopReason.BUDGET else f", stopped by {run.stopped_by}"
     console.print(
-        f"{run.steps:,} steps a seed, {run.steps_per_second:,.0f} steps a second{stopped}",
+        f"{run.steps:,} steps of each seed, {run.steps_per_second:,.0f} steps a second{stopped}",
         highlight=False,
     )
     # plain print: a path is never wrapped
@@ -269,6 +284,16 @@ def _show(run: Run, folder: Path) -> None:
         print(f"curve  {folder / storage.CURVE}")
     if run.monitored:
         print(f"noise  {folder / storage.VARIANCE}")
+
+
+def _draw(run: Run) -> None:
+    """The figures, after the result: importing matplotlib takes as long as a short run."""
+    from rtrrl.viz import plot, plot_variance
+
+    if run.metrics:
+        plot(run)
+    if run.monitored:
+        plot_variance(run)
 
 
 def _score(value: float | np.floating) -> str:
