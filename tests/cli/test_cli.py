@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import pytest
 
 import rtrrl
-from rtrrl.agents.registry import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, make_agent
 from rtrrl.cli import COMMANDS, main
 from rtrrl.cli.train import _moved
 from rtrrl.environments import Environment, make
@@ -186,9 +186,7 @@ def test_parts_are_chosen_by_name(asked):
         "feedback": "Symmetric",
         "trace": "Dutch",
         "optimizer": "Adam",
-        "observation_normalizer": "RunningObservations",
-        "reward_normalizer": "ReturnScaledRewards",
-        "exploration_bonus": "NoIntrinsicReward",
+        "inputs": "InputPipeline",
     }
     assert agent["cell"]["wiring"]["type"] == "Diagonal"
 
@@ -369,15 +367,15 @@ def test_tasks_lists_the_catalogue(capsys):
 
 
 def test_a_config_brings_a_policys_parts_to_another_task():
-    agent = preset("default", "Pendulum")
-    wide = dataclasses.replace(agent.policy, spread=GlobalSpread(), scoring=VarianceScaledScore())
+    agent = make_agent("default", "Pendulum")
+    wide = dataclasses.replace(agent.policy, spread=GlobalSpread(), score_estimator=VarianceScaledScore())
     moved = _moved(dataclasses.replace(agent, policy=wide), make("MountainCarContinuous"))
     assert moved.policy == dataclasses.replace(wide, low=(-1.0,), high=(1.0,))
     discrete = _moved(agent, make("CartPole"))
-    assert discrete.policy == preset("default", "CartPole").policy
-    paper = preset("paper", "CartPole")
+    assert discrete.policy == make_agent("default", "CartPole").policy
+    paper = make_agent("paper", "CartPole")
     assert _moved(paper, make("Catch")).policy == Categorical(3), "no exploration of its own accord"
-    assert _moved(paper, make("Pendulum")).policy == preset("paper", "Pendulum").policy
+    assert _moved(paper, make("Pendulum")).policy == make_agent("paper", "Pendulum").policy
     bold = dataclasses.replace(paper, policy=Categorical(2, 0.3))
     assert _moved(bold, make("Catch")).policy == Categorical(3, 0.3)
 
@@ -385,9 +383,9 @@ def test_a_config_brings_a_policys_parts_to_another_task():
 def test_a_policys_settings_are_options(asked):
     agent, _ = asked("CartPole --agent.policy.exploration 0.25")
     assert agent["policy"] == {"type": "Categorical", "actions": 2, "exploration": 0.25}
-    agent, _ = asked("Pendulum --agent.policy.noising.rho 0.5 --agent.policy.narrowest 0.1")
+    agent, _ = asked("Pendulum --agent.policy.noise-process.rho 0.5 --agent.policy.narrowest 0.1")
     policy = agent["policy"]
-    assert (policy["noising"]["rho"], policy["narrowest"]) == (0.5, 0.1)
+    assert (policy["noise_process"]["rho"], policy["narrowest"]) == (0.5, 0.1)
     assert (policy["low"], policy["high"]) == ([-2.0], [2.0])
 
 

@@ -84,8 +84,8 @@ def test_greedy_takes_the_mode_where_sampling_follows_the_policy():
     world = OneStepReward(contexts=2)
     agent, state = newborn(world)
     # whatever it sees, action 0 has the probability 3/4; the context is 0 half the time
-    actor = jnp.zeros_like(state.parameters.actor.weight).at[0, -1].set(np.log(3.0))
-    state = eqx.tree_at(lambda state: state.parameters.actor.weight, state, actor)
+    actor = jnp.zeros_like(state.params.actor.weight).at[0, -1].set(np.log(3.0))
+    state = eqx.tree_at(lambda state: state.params.actor.weight, state, actor)
 
     def first_actions(greedy):
         player = agent.frozen(state, greedy)
@@ -101,9 +101,9 @@ def test_greedy_and_sampled_returns_of_a_gaussian():
     world = ContinuousBandit(target=0.5)
     agent, state = newborn(world, policy=policy_for(world.action_space))
     # mean ½, σ = 0.37: greedy loses nothing, sampling loses σ² on average (clipped at 1)
-    actor = jnp.zeros_like(state.parameters.actor.weight)
+    actor = jnp.zeros_like(state.params.actor.weight)
     actor = actor.at[0, -1].set(jnp.arctanh(0.5)).at[1, -1].set(-0.92)
-    state = eqx.tree_at(lambda state: state.parameters.actor.weight, state, actor)
+    state = eqx.tree_at(lambda state: state.params.actor.weight, state, actor)
     greedy = evaluate(agent, state, world, jax.random.key(0), 50, True)
     sampled = evaluate(agent, state, world, jax.random.key(0), 50, False)
     np.testing.assert_allclose(greedy, 0.0, atol=1e-12)
@@ -146,8 +146,8 @@ def test_statistics_stand_still_while_it_plays():
         Lottery(jnp.array(0.0)),
         cell=MemorylessConfig(hidden_size=2),
         rule=Immediate(),
-        observation_normalizer=RunningObservations(),
-        reward_normalizer=ReturnScaledRewards(),
+        observations=RunningObservations(),
+        rewards=ReturnScaledRewards(),
     )
     state, _ = agent.begin(agent.init(jax.random.key(0)), jnp.array([3.0]))
     state, _, _ = agent.step(state, jnp.array([5.0]), jnp.array(2.0), jnp.array(1.0))
@@ -156,11 +156,11 @@ def test_statistics_stand_still_while_it_plays():
     act, seen = eqx.filter_jit(player.step), []
     for _ in range(3):  # the same again must be seen the same, however much came between
         play, _, _ = act(play, jnp.array([1.0]), jnp.array(4.0), jnp.array(1.0))
-        seen.append(np.asarray(play.now.x))
+        seen.append(np.asarray(play.last.x))
         play, _, _ = act(play, jnp.array([1e3]), jnp.array(1e3), jnp.array(1.0))
     np.testing.assert_array_equal(seen[0][[0, -1]], seen[1][[0, -1]])
     np.testing.assert_array_equal(seen[0][[0, -1]], seen[2][[0, -1]])
-    statistics = state.observation_statistics
+    statistics = state.input_stats.observations
     np.testing.assert_allclose(
         seen[0][0], (1.0 - statistics.mean[0]) / np.sqrt(statistics.variance[0] + 1e-8), rtol=1e-6
     )

@@ -65,8 +65,8 @@ def test_the_same_seed_is_the_same_life_alone_or_among_others(unbroken):
     alone = rtrrl.train(learner(), **ASKED | {"seeds": [3]})
     assert alone.best[0] == unbroken.best[1]
     np.testing.assert_allclose(
-        alone.states.parameters.critic.weight[0],
-        unbroken.states.parameters.critic.weight[1],
+        alone.states.params.critic.weight[0],
+        unbroken.states.params.critic.weight[1],
         rtol=1e-4,
         atol=1e-6,
     )

@@ -39,7 +39,7 @@ def setting():
 
 def test_one_step_is_the_mean_of_the_steps_that_each_stream_would_take(x64):
     agent, world = setting()
-    sharing = agent.sharing()
+    sharing = agent.share_over_envs()
     together = births(sharing, world, jax.random.key(0), ENVS_AXIS)
     after = _step(sharing, world, together, ENVS_AXIS)
 
@@ -59,14 +59,14 @@ def test_one_step_is_the_mean_of_the_steps_that_each_stream_would_take(x64):
 
 
 def _weights(life):
-    return parameters(life.agent.parameters)
+    return parameters(life.agent.params)
 
 
 def _pick(agent, lives, index):
     """One of the streams, as the only one."""
     first = jax.tree.map(lambda leaf: leaf, lives)
     own = eqx.tree_at(
-        lambda life: agent.shared(life.agent),
+        lambda life: agent.shared_state(life.agent),
         jax.tree.map(lambda _: True, first),
         replace_fn=lambda part: jax.tree.map(lambda _: False, part),
         is_leaf=lambda node: node is None,
@@ -82,15 +82,15 @@ def _step(agent, world, life, num_envs):
 
 def test_streams_share_weights_and_optimizer_and_nothing_else():
     agent, world = setting()
-    lives = births(agent.sharing(), world, jax.random.key(0), ENVS_AXIS)
-    assert lives.agent.parameters.critic.weight.shape == (1, 7)
-    assert lives.agent.now.h.shape == (ENVS_AXIS, 2, 3)
+    lives = births(agent.share_over_envs(), world, jax.random.key(0), STREAMS)
+    assert lives.agent.params.critic.weight.shape == (1, 7)
+    assert lives.agent.last.h.shape == (ENVS_AXIS, 2, 3)
     assert lives.agent.traces.critic.weight.shape == (ENVS_AXIS, 1, 7)
     keys = np.asarray(jax.random.key_data(lives.key))
     assert len({tuple(key) for key in keys.tolist()}) == ENVS_AXIS
-    one = representative(agent.sharing(), lives, ENVS_AXIS)
-    assert one.now.h.shape == (2, 3)
-    assert one.parameters.critic.weight.shape == (1, 7)
+    one = representative(agent.share_over_envs(), lives, ENVS_AXIS)
+    assert one.last.h.shape == (2, 3)
+    assert one.params.critic.weight.shape == (1, 7)
 
 
 def test_a_run_of_many_streams_is_read_back_and_counts_all_episodes(tmp_path):
@@ -100,14 +100,14 @@ def test_a_run_of_many_streams_is_read_back_and_counts_all_episodes(tmp_path):
     alone = rtrrl.train(agent, **asked)
     counts = [sum(row["episodes"] for row in each.metrics) for each in (run, alone)]
     assert counts[0] > 2.5 * counts[1]
-    assert run.states.parameters.critic.weight.shape == (2, 1, 7)
+    assert run.states.params.critic.weight.shape == (2, 1, 7)
     plan, states, _ = rtrrl.load_agents(tmp_path / "run")
     assert plan.num_envs == 4
     one = jax.tree.map(lambda leaf: leaf[0], states)
     alone_again = jax.jit(plan.agent.step)(one, jnp.zeros(3), jnp.zeros(()), jnp.ones(()))
     assert jnp.isfinite(alone_again[2].value), "what many streams learnt can go on with one"
     np.testing.assert_array_equal(
-        states.parameters.critic.weight, run.states.parameters.critic.weight
+        states.params.critic.weight, run.states.params.critic.weight
     )
 
 

@@ -15,6 +15,7 @@ from rtrrl.learning.optimizers import OPTIMIZERS
 from rtrrl.learning.policies import NOISES, POLICIES, SCORES, SPREADS
 from rtrrl.learning.readouts import FEEDBACKS
 from rtrrl.learning.traces import TRACES
+from rtrrl.utils import validation
 from rtrrl.utils.registry import Registry
 
 Module = TypeVar("Module", bound=eqx.Module)
@@ -70,7 +71,9 @@ def set_path(module: Module, path: str, value: Any) -> Module:
     if inner:
         value = set_path(getattr(module, field), inner, value)
     try:
-        return dataclasses.replace(module, **{field: value})
+        changed = dataclasses.replace(module, **{field: value})
+        validation.check_parts(changed)
+        return changed
     except RtrrlError:
         raise
     except (TypeError, ValueError) as error:

@@ -1,44 +1,52 @@
-"""The named agents: every system that is compared, each a composition of the same parts."""
+"""The named agents, and registration of whatever is chosen by name."""
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from rtrrl import cells, gradients
-from rtrrl.agents import PPO, RTRRL, Agent, ModelBased, Random
-from rtrrl.environments import AbstractEnvironment
-from rtrrl.errors import UnknownNameError
+from rtrrl.agents.base import Agent
+from rtrrl.agents.model_based import ModelBased
+from rtrrl.agents.parts import PARTS, with_parts
+from rtrrl.agents.ppo import PPO
+from rtrrl.agents.random import Random
+from rtrrl.agents.rtrrl import RTRRL
+from rtrrl.environments import AbstractEnvironment, registry
+from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.learning import readouts
+from rtrrl.utils.registry import Registry
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """An agent as a function of the task, and what it is in one line."""
+    """An agent as a function of the environment, with a description of one line."""
 
     kind: type[Agent]
     build: Callable[..., Agent]
     description: str
+
+    def __call__(self, environment: str | AbstractEnvironment, **changes: Any) -> Agent:
+        """The agent for an environment."""
+        return self.build(environment, **changes)
 
 
 def _paper(description: str, **changes: Any) -> Preset:
     return Preset(RTRRL, functools.partial(RTRRL.paper, **changes), description)
 
 
-def _default(description: str, **changes: Any) -> Preset:
-    return Preset(RTRRL, functools.partial(RTRRL.default, **changes), description)
-
-
 def _ppo(cell: cells.CellConfig, name: str) -> Preset:
-    return Preset(
-        PPO, functools.partial(PPO.default, cell=cell), f"recurrent PPO by BPTT, on {name}"
-    )
+    build = functools.partial(PPO.default, cell=cell)
+    return Preset(PPO, build, f"recurrent PPO by backpropagation through time, {name}")
 
 
 _DIAGONAL = gradients.DiagonalRTRL()
 
-PRESETS: dict[str, Preset] = {
-    "default": _default("the one to start with: RTU, exact diagonal RTRL, symmetric feedback"),
+PRESETS = {
+    "default": Preset(
+        RTRRL, RTRRL.default, "recommended: RTU, exact diagonal RTRL, symmetric feedback"
+    ),
     "paper-stable": Preset(
         RTRRL, RTRRL.paper_stable, "the paper's cell, rule and feedback; keeps what it learns"
     ),
@@ -55,8 +63,8 @@ PRESETS: dict[str, Preset] = {
     "lru": _paper("the paper's agent on an LRU, exact", cell=cells.LRUConfig(), rule=_DIAGONAL),
     "rtu": _paper("the paper's agent on an RTU, exact", cell=cells.RTUConfig(), rule=_DIAGONAL),
     "symmetric": _paper("the paper's agent without random feedback", feedback=readouts.Symmetric()),
-    "no-meta": _paper("the paper's agent, last action and reward hidden", meta_input=False),
-    "ppo": Preset(PPO, PPO.default, "recurrent PPO by BPTT, on GRU"),
+    "no-meta": _paper("the paper's agent without last action and reward", meta_input=False),
+    "ppo": Preset(PPO, PPO.default, "recurrent PPO by backpropagation through time, GRU"),
     "ppo-ctrnn": _ppo(cells.CTRNNConfig(), "CT-RNN, as the paper's baseline"),
     "ppo-lstm": _ppo(cells.LSTMConfig(), "LSTM"),
     "ppo-lru": _ppo(cells.LRUConfig(), "LRU"),
@@ -64,15 +72,68 @@ PRESETS: dict[str, Preset] = {
     "model-based": Preset(
         ModelBased,
         ModelBased.default,
-        "learns a model of the world online and its policy by imagining in it",
+        "learns a world model online, and its policy on trajectories imagined with it",
     ),
-    "random": Preset(Random, Random.uniform, "chance: what every score has to be compared with"),
+    "random": Preset(Random, Random.uniform, "uniformly random actions: the score of chance"),
 }
-"""By the names that the command line knows."""
+
+AGENTS: Registry[Agent] = Registry("agent", PRESETS)
+"""The agents by name; a factory takes the environment, and settings as keywords."""
 
 
-def preset(name: str, task: str | AbstractEnvironment, **changes: Any) -> Agent:
-    """The agent called `name` for a task. **Raises** `UnknownNameError` with the nearest names."""
-    if name not in PRESETS:
-        raise UnknownNameError("agent", name, PRESETS)
-    return PRESETS[name].build(task, **changes)
+def make_agent(name: str, environment: str | AbstractEnvironment, **changes: Any) -> Agent:
+    """The agent of that name for an environment; `changes` are settings, or parts by name.
+
+    >>> make_agent("paper", "TMaze-5", rule="snap1", gamma=0.9).rule
+    SnAp1()
+
+    **Raises** `UnknownNameError` with the nearest names, `RtrrlError` where the settings do not fit.
+    """
+    flags = {part.flag for part in PARTS}
+    parts = {key: value for key, value in changes.items() if key in flags}
+    settings = {key: value for key, value in changes.items() if key not in flags}
+    agent = AGENTS.make(name, environment, **settings)
+    if not isinstance(agent, Agent):
+        raise RtrrlError(f"the factory of the agent '{name}' returns {agent!r:.80}, not an Agent")
+    return with_parts(agent, parts)
+
+
+def describe_agent(name: str) -> str:
+    """An agent's description of one line; of a registered one that of its factory."""
+    if name in PRESETS:
+        return PRESETS[name].description
+    try:
+        factory = AGENTS.factory(name)
+    except RtrrlError as error:  # of the package that registers it
+        return str(error)
+    return (inspect.getdoc(factory) or "registered").partition("\n")[0]
+
+
+def register(kind: str, name: str, factory: Callable[..., Any]) -> None:
+    """Make something of yours known by name, in Python, in config.json and on the command line.
+
+    `kind` is what it is, and says what `factory` is called with:
+
+    - `"environment"`: nothing, or the whole numbers in a name such as "Recall-N"; returns an
+      `Environment` or a `HostEnvironment`
+    - `"agent"`: the environment and settings as keywords; returns an `Agent`
+    - `"policy"`: the action space; returns a `Policy`
+    - `"cell"`: nothing; returns a `CellConfig`. So a subclass itself is a factory, and likewise for
+      `"rule"`, `"optimizer"`, `"bonus"`, `"trace"`, `"feedback"` and every other part of an agent
+      that `rtrrl train --help` lists.
+
+    An installed package registers without being imported first, by an entry point of the group
+    `rtrrl.KIND`.
+
+        rtrrl.register("cell", "mingru", MinGRUConfig)
+        rtrrl.train("MemoryChain-8", rtrrl.RTRRL.default("MemoryChain-8", cell="mingru"))
+
+    **Raises** `UnknownNameError` for an unknown kind, `RtrrlError` where the name is taken.
+    """
+    registries = {part.flag: part.members for part in PARTS} | {"agent": AGENTS}
+    if kind == "environment":
+        registry.register(name, factory)
+    elif kind in registries:
+        registries[kind].register(name, factory)
+    else:
+        raise UnknownNameError("kind", str(kind), ["environment", *registries])

@@ -1,18 +1,20 @@
-"""A checkpoint: one file that gives a tree of arrays back bit for bit, or refuses.
+"""A checkpoint: one file that gives a tree of arrays back bit for bit, or is refused.
 
 The first line is a JSON header: format, version of rtrrl, digest, the caller's `meta`, and path,
-dtype and shape of every leaf. The rest is the leaves' raw bytes, one after the other. No pickle is
-involved, so reading a stranger's file runs no code. The digest covers header and payload.
+dtype and shape of every leaf. The rest is what `equinox.tree_serialise_leaves` writes: each leaf
+as NumPy's .npy. No pickle is involved, so that reading a file executes nothing.
+The digest covers header and payload.
 """
 
 import hashlib
 import importlib.metadata
+import io
 import json
-from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,19 +24,18 @@ from rtrrl.types import PyTree
 from rtrrl.utils.files import write_atomic
 from rtrrl.utils.prng import key_implementation
 
-_FORMAT = 1
+_FORMAT = 2
 _MAGIC = b'{"rtrrl-checkpoint": '
-_PYTHON_SCALARS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
 
 
 def save(path: str | Path, tree: PyTree, meta: dict) -> None:
     """Write `tree` and `meta` (whatever JSON can hold) to `path`, atomically.
 
-    Saved are arrays of JAX and NumPy, typed PRNG keys, and Python's numbers; any other leaf (a
+    Arrays of JAX and NumPy, typed PRNG keys and Python's numbers are saved; any other leaf (a
     function, a string) belongs to the code and comes from `like` in `load`.
 
-    **Raises** `RunFolderError` where the file cannot be written, and `TypeError` at a leaf that has
-    no plain bytes (an array of objects).
+    **Raises** `RunFolderError` where the file cannot be written, and `TypeError` at a leaf that is
+    not plain numbers (an array of objects).
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/checkpoint.rtrrl"
@@ -42,15 +43,17 @@ def save(path: str | Path, tree: PyTree, meta: dict) -> None:
     >>> load(path, like={"weight": np.zeros(3), "step": 0})
     ({'step': 7, 'weight': array([0., 1., 2.])}, {'note': 'hello'})
     """
-    codecs = _codecs(tree)
-    payload = b"".join(codec.encode(codec.leaf) for codec in codecs)
+    leaves, buffer = _leaves(tree), io.BytesIO()
+    with jax.enable_x64(True):  # or 64-bit leaves would be rounded where x64 is off
+        eqx.tree_serialise_leaves(buffer, jax.tree.map(_without_key, tree))
+    payload = buffer.getvalue()
     header = {
         "rtrrl-checkpoint": _FORMAT,
         "rtrrl": importlib.metadata.version("rtrrl"),
         "sha256": "",
         "bytes": len(payload),
         "meta": meta,
-        "leaves": _fingerprint(codecs),
+        "leaves": leaves,
     }
     header["sha256"] = _digest(header, payload)
     write_atomic(path, _line(header) + payload)
@@ -62,17 +65,14 @@ def load(path: str | Path, like: PyTree) -> tuple[PyTree, dict]:
     `like` gives structure, shapes and dtypes; its values are not read, so the outcome of
     `equinox.filter_eval_shape` does as well. JAX arrays arrive on the default device.
 
-    **Raises** `RunFolderError` where the file is missing, foreign, truncated, altered, of another
-    format or another version of rtrrl, or does not fit `like`.
+    **Raises** `RunFolderError` where the file is missing, not a checkpoint, truncated, altered, of
+    another format or another version of rtrrl, or does not fit `like`.
     """
     header, payload = _read(Path(path))
-    codecs = _codecs(like)
-    _check_fit(Path(path), header["leaves"], _fingerprint(codecs))
-    leaves, offset = [], 0
-    for codec in codecs:
-        leaves.append(codec.decode(payload[offset : offset + codec.size]))
-        offset += codec.size
-    return jax.tree.unflatten(jax.tree.structure(like), leaves), header["meta"]
+    _check_fit(Path(path), header["leaves"], _leaves(like))
+    with jax.enable_x64(True):
+        tree = eqx.tree_deserialise_leaves(io.BytesIO(payload), jax.tree.map(_without_key, like))
+    return jax.tree.map(_with_key, tree, like), header["meta"]
 
 
 def read_meta(path: str | Path) -> dict:
@@ -80,78 +80,49 @@ def read_meta(path: str | Path) -> dict:
     return _read(Path(path))[0]["meta"]
 
 
-class _Codec(NamedTuple):
-    """How one leaf becomes bytes and comes back."""
-
-    path: str
-    leaf: Any
-    kind: str
-    size: int
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes], Any]
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | jax.ShapeDtypeStruct | np.ndarray | np.generic)
 
 
-def _codecs(tree: PyTree) -> list[_Codec]:
+def _is_key(leaf: Any) -> bool:
+    return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _without_key(leaf: Any) -> Any:
+    """Keys as their numbers."""
+    if not _is_key(leaf):
+        return leaf
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.eval_shape(jax.random.key_data, leaf)
+    return jax.random.key_data(leaf)
+
+
+def _with_key(leaf: Any, like: Any) -> Any:
+    if not _is_key(like):
+        return leaf
+    return jax.random.wrap_key_data(leaf, impl=key_implementation(like))
+
+
+def _leaves(tree: PyTree) -> list[list[str]]:
+    """Path and kind of every leaf."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [_codec(jax.tree_util.keystr(path) or "(root)", leaf) for path, leaf in leaves]
+    named = [(jax.tree_util.keystr(path) or "(root)", leaf) for path, leaf in leaves]
+    return [[path, _kind(path, leaf)] for path, leaf in named]
 
 
-def _codec(path: str, leaf: Any) -> _Codec:
-    scalar = _PYTHON_SCALARS.get(type(leaf))
-    if scalar is not None:
-        dtype = np.dtype(scalar)
-        return _Codec(
-            path,
-            leaf,
-            f"Python {type(leaf).__name__}",
-            dtype.itemsize,
-            lambda value: np.asarray(value, dtype).tobytes(),
-            lambda data: np.frombuffer(data, dtype)[0].item(),
-        )
-    if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct | np.ndarray | np.generic):
-        return _Codec(path, leaf, type(leaf).__qualname__, 0, lambda _: b"", lambda _: leaf)
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return _key_codec(path, leaf)
-    return _array_codec(path, leaf)
+def _kind(path: str, leaf: Any) -> str:
+    """Dtype and shape of an array, else the type.
 
-
-def _array_codec(path: str, leaf: Any) -> _Codec:
-    dtype, shape = _plain_dtype(path, leaf), leaf.shape
-
-    def decode(data: bytes) -> Any:
-        array = np.frombuffer(data, dtype).reshape(shape)
-        if isinstance(leaf, np.ndarray):
-            return array.copy()  # a buffer of bytes is read-only
-        if isinstance(leaf, np.generic):
-            return array[()]
-        with jax.enable_x64(True):  # or 64-bit leaves would be rounded where x64 is off
-            return jnp.array(array)
-
-    return _Codec(
-        path,
-        leaf,
-        f"{dtype.name}[{','.join(map(str, shape))}]",
-        dtype.itemsize * int(np.prod(shape)),
-        lambda value: np.asarray(value).tobytes(),
-        decode,
-    )
-
-
-def _key_codec(path: str, leaf: Any) -> _Codec:
-    data = _array_codec(path, jax.eval_shape(jax.random.key_data, leaf))
-    implementation = key_implementation(leaf)
-    return _Codec(
-        path,
-        leaf,
-        f"key<{implementation}>[{','.join(map(str, leaf.shape))}]",
-        data.size,
-        lambda key: data.encode(jax.random.key_data(key)),
-        lambda raw: jax.random.wrap_key_data(data.decode(raw), impl=implementation),
-    )
-
-
-def _plain_dtype(path: str, leaf: Any) -> np.dtype:
-    """The dtype, if its name says all about it: no objects, records or foreign byte order."""
+    **Raises** `TypeError` where the dtype's name does not say all: objects, records or foreign byte
+    order.
+    """
+    if isinstance(leaf, bool | int | float | complex) and not isinstance(leaf, np.generic):
+        return f"Python {type(leaf).__name__}"
+    if not _is_array(leaf):
+        return type(leaf).__qualname__
+    shape = ",".join(map(str, leaf.shape))
+    if _is_key(leaf):
+        return f"key<{key_implementation(leaf)}>[{shape}]"
     try:
         plain = not leaf.dtype.hasobject and jnp.dtype(leaf.dtype.name) == leaf.dtype
     except TypeError:
@@ -161,11 +132,7 @@ def _plain_dtype(path: str, leaf: Any) -> np.dtype:
             f"leaf {path} has dtype {leaf.dtype!r}, which a checkpoint cannot hold: use booleans "
             "or numbers in native byte order"
         )
-    return np.dtype(leaf.dtype)
-
-
-def _fingerprint(codecs: list[_Codec]) -> list[list[str]]:
-    return [[codec.path, codec.kind] for codec in codecs]
+    return f"{leaf.dtype.name}[{shape}]"
 
 
 def _check_fit(path: Path, saved: list[list[str]], wanted: list[list[str]]) -> None:
@@ -206,8 +173,7 @@ def _read(path: Path) -> tuple[dict, bytes]:
         ) from error
     if not raw.startswith(_MAGIC[: len(raw)]):
         raise RunFolderError(
-            f"{path} is no checkpoint of rtrrl: its first bytes are foreign; give the file that "
-            "`rtrrl train` wrote"
+            f"{path} is no checkpoint of rtrrl: give the file that `rtrrl train` wrote"
         )
     line, newline, payload = raw.partition(b"\n")
     if not newline:

@@ -1,4 +1,4 @@
-"""What a run is to do, as one value that config.json holds whole."""
+"""The configuration of a run: one value that config.json holds whole."""
 
 import dataclasses
 import operator
@@ -22,20 +22,25 @@ def whole(name: str, number: Any) -> int:
         raise RtrrlError(f"{name} is {number!r}: it must be a whole number") from None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """All that determines a run; two runs of one plan on one machine have the same bits."""
+    """All that determines a run; two runs of one config on one machine have the same bits."""
 
     agent: Agent
     environment: AbstractEnvironment
     steps: int
+    """Of each seed."""
     seeds: tuple[int, ...]
-    evaluations: int
-    episodes: int
-    greedy: bool
-    patience: int | None
-    num_envs: int
-    workers: int
+    evaluations: int = 50
+    """How many, spread evenly over the steps."""
+    episodes: int = 10
+    """Of each evaluation."""
+    greedy: bool = False
+    """Whether evaluation takes the policy's mode."""
+    patience: int | None = None
+    """Evaluations without a new best in any seed after which the run stops."""
+    num_envs: int = 1
+    workers: int = 1
 
     def __post_init__(self) -> None:
         for name in ("steps", "evaluations", "episodes", "num_envs", "workers"):
@@ -45,7 +50,7 @@ class RunConfig:
             raise RtrrlError("there is no seed to train: give at least one")
         for seed, times in Counter(self.seeds).items():
             if times > 1:
-                raise RtrrlError(f"seed {seed} is given twice: its rows could not be told apart")
+                raise RtrrlError(f"seed {seed} is given twice: its rows could not be distinguished")
             if not -(2**31) <= seed < 2**31:
                 raise RtrrlError(f"seed {seed} is too large: it must fit into 32 bits")
         if self.patience is not None and self.patience < 1:
@@ -57,8 +62,13 @@ class RunConfig:
                     f"the {len(self.seeds)} seeds"
                 )
 
+    @property
+    def label(self) -> str:
+        """The agent's name, with the settings that differ from the named agent."""
+        return serialization.label(self.agent, self.environment)
+
     def next_evaluation(self, step: int) -> int:
-        """The step of the first evaluation after `step`; they are spread evenly over the budget."""
+        """The step of the first evaluation after `step`."""
         done = step * self.evaluations // self.steps
         return next(
             at
@@ -66,27 +76,30 @@ class RunConfig:
             if (at := i * self.steps // self.evaluations) > step
         )
 
-    def config(self, describe: bool = False) -> dict[str, Any]:
-        """The plan as JSON; `of` reads it back, unless it only describes (see `to_dict`)."""
+    def to_dict(self, describe: bool = False) -> dict[str, Any]:
+        """The config as JSON; `from_dict` reads it back, unless it only describes."""
+        plain = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("agent", "environment")
+        }
         return {
             "task": self.environment.name,
-            "agent": serialization.label(self.agent, self.environment),
-            "steps": self.steps,
+            "agent": self.label,
+            **plain,
             "seeds": list(self.seeds),
-            "evaluations": self.evaluations,
-            "episodes": self.episodes,
-            "greedy": self.greedy,
-            "patience": self.patience,
-            "num_envs": self.num_envs,
-            "workers": self.workers,
             "settings": serialization.to_dict(self.agent, describe),
+            "environment": serialization.to_dict(self.environment, describe=True),
         }
 
     @classmethod
-    def of(cls, config: dict[str, Any], environment: AbstractEnvironment | None = None) -> Self:
-        """The plan that `config` was made of.
+    def from_dict(
+        cls, config: dict[str, Any], environment: AbstractEnvironment | None = None
+    ) -> Self:
+        """The inverse of `to_dict`; the environment is made by its name unless it is given.
 
-        **Raises** `RunFolderError` where an entry is missing or is not what it should be.
+        **Raises** `RunFolderError` where an entry is missing or malformed, or where the environment
+        is not the one of the run.
         """
         derived = {"agent", "environment", "seeds"}
         plain = {field.name for field in dataclasses.fields(cls)} - derived
@@ -94,12 +107,13 @@ class RunConfig:
             agent = serialization.from_dict(config["settings"])
             if not isinstance(agent, Agent):
                 raise TypeError(f"its settings are a {type(agent).__name__}'s, not an agent's")
-            return cls(
+            found = cls(
                 agent=agent,
                 environment=environment or make(config["task"]),
                 seeds=tuple(config["seeds"]),
                 **{name: config[name] for name in plain},
             )
+            wanted = config["environment"]
         except KeyError as error:
             raise RunFolderError(
                 f"the run's config.json lacks {error}: restore it from a copy, or train anew"
@@ -110,3 +124,9 @@ class RunConfig:
             raise RunFolderError(
                 f"the run's config.json is damaged: {error}; restore it from a copy, or train anew"
             ) from error
+        if (given := serialization.to_dict(found.environment, describe=True)) != wanted:
+            raise RunFolderError(
+                f"the run's environment is {config['task']}, {wanted}, and not "
+                f"{found.environment.name}, {given}: pass the one that it was trained in"
+            )
+        return found

@@ -1,24 +1,36 @@
-"""What a run came to: its best and final scores, and why it ended."""
+"""The result of a training run: its best and final scores, and why it ended."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Float
+
+from rtrrl.agents import Agent
+from rtrrl.environments import AbstractEnvironment
+from rtrrl.errors import RtrrlError
+from rtrrl.runs.config import RunConfig
+from rtrrl.types import PyTree
+
+if TYPE_CHECKING:
+    import pandas
 
 CURVE = "learning_curve.png"
 VARIANCE = "variance.png"
 
 
 class StopReason(StrEnum):
-    """Why a run came to an end."""
+    """Why a run ended."""
 
     BUDGET = "budget"
     PATIENCE = "patience"
+    CALLBACK = "callback"
     INTERRUPT = "interrupt"
     ERROR = "error"
 
@@ -39,8 +51,8 @@ def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int
     """Best and final score of one seed: *the* definition of both.
 
     `best` is the highest evaluation. `final` is the mean over the evaluations in the last tenth of
-    the steps run (at most `budget`), of the last three where fewer lie there, of all where there
-    are fewer than three. Evaluations that are None or not finite count as not taken.
+    the steps run (at most `budget`), of the last three where fewer are in there, of all where there
+    are fewer than three. Evaluations that are None or not finite are left out.
 
     >>> score([100, 200, 300, 400], [0.0, 4.0, 1.0, 1.0], budget=400)
     Score(best=4.0, final=2.0)
@@ -55,28 +67,58 @@ def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int
     return Score(float(values.max()), float(values[-max(in_last_tenth, 3) :].mean()))
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a training run was asked, measured and came to.
+@dataclass(frozen=True, kw_only=True)
+class TrainedAgents:
+    """The agents of a run after `step` steps."""
 
-    `config` holds at least `task`, `agent` (its name), `steps` (the budget of each seed) and
-    `seeds`; `metrics` is one row a chunk and seed, as in `append_metrics`, in order of steps;
-    `steps_per_second` counts the steps of all seeds together. `stopped_by` is None for a run that
-    is still going or was killed; `folder` is None for a run that was never written. `states` holds
-    the agents as they ended, along a leading axis of seeds, where they are in memory.
-    """
+    config: RunConfig
+    states: PyTree
+    """Every array with a leading axis over the seeds."""
+    step: int
+
+    @property
+    def agent(self) -> Agent:
+        """The agent that all seeds share; a setting may be an array with one entry per seed."""
+        return self.config.agent
+
+    @property
+    def environment(self) -> AbstractEnvironment:
+        """The environment that they were trained in."""
+        return self.config.environment
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order of the states."""
+        return self.config.seeds
+
+    def one(self, index: int) -> tuple[Agent, PyTree]:
+        """The agent and the state of one seed, by its place among the seeds."""
+        return jax.tree.map(
+            lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, (self.agent, self.states)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The config, metrics and scores of a training run."""
 
     config: dict
+    """As in config.json: at least `task`, `agent` (its name), `steps` of each seed and `seeds`."""
     metrics: list[dict]
+    """One row per evaluation and seed, in order of steps (see `storage.append_metrics`)."""
     seeds: list[int]
     steps_per_second: float
+    """Counts the steps of all seeds together."""
     stopped_by: StopReason | None = None
+    """None for a run that has not ended, or was killed."""
     folder: Path | None = None
-    states: Any = None
+    """None for a run that is in memory only."""
+    trained: TrainedAgents | None = None
+    """The agents at the end of training; None for a run that was read from its folder."""
 
     @property
     def steps(self) -> int:
-        """The environment steps each seed has run."""
+        """The environment steps of each seed up to the last evaluation."""
         return max((row["step"] for row in self.metrics), default=0)
 
     @property
@@ -96,17 +138,45 @@ class Run:
 
     @property
     def monitored(self) -> bool:
-        """Whether the variance of its updates was recorded (see `monitoring`)."""
+        """Whether the variance of its updates was recorded (see `agents.monitoring`)."""
         return any("gradient_variance" in row for row in self.metrics)
 
+    def agents(self) -> TrainedAgents:
+        """The agents at the end of training.
+
+        **Raises** `RtrrlError` where the run was read from its folder: `rtrrl.load` reads them too.
+        """
+        if self.trained is None:
+            raise RtrrlError(
+                "the run holds no agents: load them from its folder, with "
+                f"rtrrl.load({str(self.folder)!r})"
+                if self.folder
+                else "the run holds no agents: it ended in an error"
+            )
+        return self.trained
+
     def evaluations(self, seed: int) -> tuple[list[int], list[float | None]]:
-        """The steps at which `seed` was evaluated or logged, and its evaluation return there."""
+        """The steps at which `seed` was evaluated, and its mean return there."""
         return self.column("evaluation", seed)
 
     def column(self, name: str, seed: int) -> tuple[list[int], list[float | None]]:
-        """The steps at which `seed` was logged, and what it measured there under `name`."""
+        """The steps of the rows of `seed`, and their values of the metric `name`."""
         rows = [row for row in self.metrics if row["seed"] == seed]
         return [row["step"] for row in rows], [row.get(name) for row in rows]
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The metrics as a table of pandas, with the columns `task` and `agent` in front.
+
+        **Raises** `RtrrlError` where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise RtrrlError("pandas is not installed: pip install pandas") from None
+        frame = pandas.DataFrame(self.metrics)
+        frame.insert(0, "task", self.config["task"])
+        frame.insert(1, "agent", self.config["agent"])
+        return frame
 
     def result(self) -> dict:
         """The content of result.json."""

@@ -1,6 +1,13 @@
-"""Settings as plain data: an agent to JSON and back, without executing anything."""
+"""Settings as plain data: an agent to JSON and back, without importing or executing anything.
+
+A class is written by its qualified name, `rtrrl.cells.RTUConfig` or `my_module.MinGRUConfig`, and
+found again only where its module has been imported, or belongs to an installed package that adds
+to rtrrl by entry points.
+"""
 
 import dataclasses
+import sys
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -9,52 +16,56 @@ import numpy as np
 
 from rtrrl.agents import Agent
 from rtrrl.agents.monitoring import unmonitored
-from rtrrl.agents.registry import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, make_agent
 from rtrrl.cells import CellConfig, EigenvalueInitializer, Wiring
 from rtrrl.environments import AbstractEnvironment
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import GradientRule
 from rtrrl.learning.exploration_bonus import ExplorationBonus
+from rtrrl.learning.input_pipeline import InputPipeline
 from rtrrl.learning.normalizers import ObservationNormalizer, RewardNormalizer
 from rtrrl.learning.optimizers import Optimizer
-from rtrrl.learning.policies import Noise, Policy, Score, Spread
+from rtrrl.learning.policies import NoiseProcess, Policy, ScoreEstimator, Spread
 from rtrrl.learning.readouts import Feedback
 from rtrrl.learning.traces import Trace
+from rtrrl.utils.registry import import_entry_points
 
 KINDS = (
     Agent,
-    Feedback,
-    GradientRule,
-    ExplorationBonus,
-    Noise,
-    ObservationNormalizer,
-    Policy,
     CellConfig,
     EigenvalueInitializer,
+    ExplorationBonus,
+    Feedback,
+    GradientRule,
+    InputPipeline,
+    NoiseProcess,
+    ObservationNormalizer,
+    Optimizer,
+    Policy,
     RewardNormalizer,
-    Score,
+    ScoreEstimator,
     Spread,
     Trace,
-    Optimizer,
     Wiring,
 )
-"""What may stand in a settings file: these and their subclasses, by class name."""
+"""What a settings file may hold: these and their subclasses."""
 
 
 def to_dict(setting: Any, describe: bool = False) -> Any:
     """Nested settings as JSON values; a module becomes its fields and its class's name.
 
-    With `describe` what is no data, such as a function, is named by its type.
+    With `describe` what is no data, such as a function, is replaced by the name of its type.
 
     >>> from rtrrl.gradients import TBPTT
     >>> to_dict(TBPTT(window=4))
-    {'type': 'TBPTT', 'window': 4}
+    {'type': 'rtrrl.gradients.TBPTT', 'window': 4}
 
-    **Raises** `RtrrlError` for a setting that is no data, without `describe`.
+    **Raises** `RtrrlError` for a setting that is no data, or whose class cannot be found again,
+    without `describe`.
     """
-    if isinstance(setting, KINDS):
+    if isinstance(setting, KINDS) or (describe and isinstance(setting, eqx.Module)):
         fields = dataclasses.fields(setting)
-        return {"type": type(setting).__name__} | {
+        return {"type": _type_name(type(setting), describe)} | {
             field.name: to_dict(getattr(setting, field.name), describe) for field in fields
         }
     if eqx.is_array(setting) or isinstance(setting, np.ndarray):
@@ -74,30 +85,77 @@ def to_dict(setting: Any, describe: bool = False) -> Any:
 def from_dict(data: Any) -> Any:
     """The inverse of `to_dict`; a list becomes a tuple in a static field, else an array.
 
-    **Raises** `UnknownNameError` for a class that is not a setting's, `RtrrlError` for fields
-    that it does not have.
+    **Raises** `RtrrlError` for a class that has not been imported, `UnknownNameError` for one that
+    is no setting's class or for a field that it does not have.
     """
     if not isinstance(data, dict):
         return data
-    known = {kind.__name__: kind for kind in _subclasses(KINDS)}
-    name = data.get("type")
-    if name not in known:
-        raise UnknownNameError("settings type", str(name), known)
-    fields = {field.name: field for field in dataclasses.fields(known[name])}
+    kind = _find_type(str(data.get("type")))
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     given = {key: value for key, value in data.items() if key != "type"}
     for key in given:
         if key not in fields:
-            raise UnknownNameError(f"setting of {name}", key, fields)
+            raise UnknownNameError(f"setting of {kind.__name__}", key, fields)
     try:
-        return known[name](**{key: _value(fields[key], value) for key, value in given.items()})
+        return kind(**{key: _value(fields[key], value) for key, value in given.items()})
     except TypeError as error:
-        raise RtrrlError(f"settings of {name} are incomplete: {error}") from error
+        raise RtrrlError(f"settings of {kind.__name__} are incomplete: {error}") from error
 
 
 def _value(field: dataclasses.Field, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value) if field.metadata.get("static") else jnp.asarray(value)
     return from_dict(value)
+
+
+def _type_name(kind: type, describe: bool) -> str:
+    """The class's name, qualified by the outermost package that exports it."""
+    module, name = kind.__module__, kind.__qualname__
+    if "<locals>" in name and not describe:
+        raise RtrrlError(
+            f"{kind.__name__} is defined inside a function, so that no run can find it again: "
+            "define it at the top of a module, or train without `out`"
+        )
+    if module == "__main__":
+        return f"{_main_module()}.{name}"
+    parts = module.split(".")
+    for end in range(1, len(parts)):
+        package = ".".join(parts[:end])
+        if getattr(sys.modules.get(package), name, None) is kind:
+            return f"{package}.{name}"
+    return f"{module}.{name}"
+
+
+def _find_type(name: str) -> type:
+    """The class of a qualified name among what has been imported."""
+    module, _, attribute = name.rpartition(".")
+    if module not in sys.modules:
+        import_entry_points(module)
+    source = sys.modules.get(module)
+    if source is None and module == _main_module():
+        source = sys.modules["__main__"]
+    if source is None:
+        if module:
+            raise RtrrlError(
+                f"{name} is not imported: import {module} first (on the command line, --import "
+                f"{module}, or the path of its file)"
+            )
+        raise UnknownNameError("settings type", name, map(_known_name, _subclasses(KINDS)))
+    kind = getattr(source, attribute, None)
+    if not (isinstance(kind, type) and issubclass(kind, KINDS)):
+        raise UnknownNameError("settings type", name, map(_known_name, _subclasses(KINDS)))
+    return kind
+
+
+def _known_name(kind: type) -> str:
+    return _type_name(kind, describe=True)
+
+
+def _main_module() -> str:
+    """The name by which another process imports the script that is running."""
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    return spec.name if spec else Path(file).stem if file else "__main__"
 
 
 def _subclasses(kinds: Any) -> list[type]:
@@ -108,21 +166,21 @@ def _subclasses(kinds: Any) -> list[type]:
 
 
 def label(agent: Agent, environment: AbstractEnvironment) -> str:
-    """The preset an agent is nearest to, with the settings that differ from it.
+    """The named agent that differs least, with the settings that differ.
 
-    Being monitored is none of them: it changes nothing in what the agent does.
+    Monitoring is none of them: it changes nothing in what the agent does.
 
     >>> from rtrrl.cells import GRUConfig
     >>> from rtrrl.environments import make
-    >>> world = make("TMaze-5")
-    >>> label(preset("paper", world, gamma=0.9), world)
+    >>> environment = make("TMaze-5")
+    >>> label(make_agent("paper", environment, gamma=0.9), environment)
     'paper, gamma=0.9'
-    >>> label(preset("paper", world, cell=GRUConfig(hidden_size=8)), world)
+    >>> label(make_agent("paper", environment, cell=GRUConfig(hidden_size=8)), environment)
     'paper, cell=GRU, cell.hidden_size=8'
     """
     mine = to_dict(unmonitored(agent), describe=True)
     candidates = [
-        [name, *_differences(mine, to_dict(preset(name, environment)))]
+        [name, *_differences(mine, to_dict(make_agent(name, environment)))]
         for name, each in PRESETS.items()
         if each.kind is type(agent)
     ]
@@ -134,7 +192,8 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], path: str = "") -
     for name, value in mine.items():
         if name == "type":
             if value != theirs.get("type"):
-                found.append(f"{path.rstrip('.')}={value.removesuffix('Config')}")
+                short = value.rpartition(".")[2].removesuffix("Config")
+                found.append(f"{path.rstrip('.')}={short}")
         elif isinstance(value, dict):
             other = theirs.get(name)
             found += _differences(value, other if isinstance(other, dict) else {}, f"{path}{name}.")

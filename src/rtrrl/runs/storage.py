@@ -1,14 +1,14 @@
-"""A run on disk: one folder with what was asked, what was measured and what is needed to go on.
+"""The folder of a run.
 
-    config.json           what was asked, and the versions that answered
-    metrics.jsonl         one row a chunk and seed
+    config.json           the config, and the versions of the packages
+    metrics.jsonl         one row per evaluation and seed
     checkpoint.rtrrl      the whole state when it was last saved
     result.json           best and final score of every seed
-    learning_curve.png
-    variance.png          of a monitored run
+    learning_curve.png    drawn by `rtrrl train` and `rtrrl.plot`
+    variance.png          likewise, of a monitored run
 
-A chunk is written in the order metrics, checkpoint. So a kill leaves at worst rows that the
-checkpoint knows nothing of, and `rewind` takes them away before the run goes on.
+An evaluation is written in the order metrics, checkpoint. A kill in between leaves rows that are
+newer than the checkpoint; `rewind` removes them before the run is resumed.
 """
 
 import importlib.metadata
@@ -35,9 +35,9 @@ _PACKAGES = ("rtrrl", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnax")
 
 
 def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
-    """Begin a run in `folder`, new or empty, by writing config.json with the versions added.
+    """Start a run in `folder`, new or empty, by writing config.json with the versions added.
 
-    With `overwrite` a folder that holds a run is emptied first, of the files a run writes alone.
+    With `overwrite` a folder that holds a run loses the files of that run first, and no others.
 
     **Raises** `RunFolderError` where `folder` holds anything else, or cannot be written.
     """
@@ -47,20 +47,20 @@ def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
         occupied = any(folder.iterdir())
     except OSError as error:
         raise RunFolderError(
-            f"cannot make a run in {folder}: {error.strerror}; choose another --out"
+            f"cannot make a run in {folder}: {error.strerror}; choose another folder"
         ) from error
     if occupied:
         if not overwrite:
             raise RunFolderError(
-                f"{folder} is not empty: choose another --out, continue it with --resume, or pass "
-                "--overwrite"
+                f"{folder} is not empty: choose another folder, resume the run in it, or "
+                "overwrite it"
             )
         _check_is_run(folder)
-        # The checkpoint goes first: at no time does it lie beside a config that is not its own.
+        # the checkpoint first: it never lies beside another run's config
         for name in (CHECKPOINT, METRICS, RESULT, CURVE, VARIANCE):
             (folder / name).unlink(missing_ok=True)
         _remove_temporaries(folder)
-    # Infinity is written as such: it is a setting like any other, and Python reads it back.
+    # infinity is written as such: it is a valid setting, and Python reads it back
     text = json.dumps(config | {"versions": _versions()}, indent=2)
     write_atomic(folder / CONFIG, text.encode() + b"\n")
     return folder
@@ -69,8 +69,8 @@ def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
 def append_metrics(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Add `rows` to metrics.jsonl, each a mapping with at least `step` and `seed`.
 
-    `evaluation` is the return that scores and curves are made of, `seconds` the wall time of the
-    chunk (the same for all its seeds). What is not finite is written as null.
+    `evaluation` is the mean return that scores and curves are made of, `seconds` the wall time
+    since the last evaluation (the same for all seeds). NaN and infinity are written as null.
     """
     lines = "".join(_encode(row) + "\n" for row in rows)
     path = Path(folder) / METRICS
@@ -81,23 +81,23 @@ def append_metrics(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> Non
             os.fsync(file.fileno())
     except OSError as error:
         raise RunFolderError(
-            f"cannot write {path}: {error.strerror}; free some space, then --resume the run"
+            f"cannot write {path}: {error.strerror}; free some space, then resume the run"
         ) from error
 
 
 def read_metrics(folder: str | Path) -> list[dict]:
-    """The rows of metrics.jsonl, less a last line that a kill left half written."""
+    """The rows of metrics.jsonl, without a last line that a kill left incomplete."""
     path = Path(folder) / METRICS
     if not path.exists():
         return []
-    *lines, _half = path.read_bytes().split(b"\n")
+    *lines, _incomplete = path.read_bytes().split(b"\n")
     return [_decode(path, number, line) for number, line in enumerate(lines, start=1)]
 
 
 def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
-    """The config and the checkpoint's `meta` of a run that can go on; nothing is written.
+    """The config and the checkpoint's `meta` of a run that can be resumed; nothing is written.
 
-    Load the checkpoint next, then `rewind(folder, meta["step"])`, then go on.
+    Load the checkpoint next, then call `rewind(folder, meta["step"])`.
 
     **Raises** `RunFolderError` where there is no folder, no run in it, nothing left to do, or where
     config, result, metrics or checkpoint are damaged.
@@ -112,14 +112,14 @@ def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
         )
     if not (folder / CHECKPOINT).exists():
         raise RunFolderError(
-            f"{folder} has no {CHECKPOINT}: the run ended before its first one; start it anew with "
-            "--overwrite"
+            f"{folder} has no {CHECKPOINT}: the run ended before the first; start it again with "
+            "overwrite"
         )
     meta = read_meta(folder / CHECKPOINT)
     if not isinstance(meta.get("step"), int):
         raise RunFolderError(
             f"{folder / CHECKPOINT} is no checkpoint of a run: it does not say its step; start the "
-            "run anew with --overwrite"
+            "run again with overwrite"
         )
     read_metrics(folder)
     return config, meta
@@ -128,8 +128,8 @@ def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
 def rewind(folder: str | Path, step: int) -> list[dict]:
     """Take `folder` back to its checkpoint at `step`; returns the rows of metrics up to there.
 
-    Gone are the rows after it, a half-written last one, the result of an interrupted run, and
-    what a killed write left behind.
+    Removes the rows after it, an incomplete last one, the result of an interrupted run, and
+    temporary files of an interrupted write.
     """
     folder = Path(folder)
     rows = [row for row in read_metrics(folder) if row["step"] <= step]
@@ -165,7 +165,7 @@ def load_run(folder: str | Path) -> Run:
 
 
 def _speed(metrics: list[dict]) -> float:
-    """Steps of all seeds per second; a chunk's time stands in the row of every seed."""
+    """Steps of all seeds per second; every seed's row has the time of the same evaluation."""
     seconds = sum({row["step"]: row.get("seconds") or 0.0 for row in metrics}.values())
     last = {row["seed"]: row["step"] for row in metrics}
     return sum(last.values()) / seconds if seconds else math.nan
@@ -177,13 +177,13 @@ def _versions() -> dict[str, str]:
 
 
 def _check_is_run(folder: Path) -> None:
-    """Only what is surely a run may be overwritten: other programs have a config.json too."""
+    """Refuse to overwrite anything but a run: other programs have a config.json too."""
     path = folder / CONFIG
     config = _read_json(path) if path.exists() else {}
     if "rtrrl" not in config.get("versions", {}):
         raise RunFolderError(
-            f"{folder} is not empty and holds no run of rtrrl, so --overwrite does not touch it: "
-            "choose another --out"
+            f"{folder} is not empty and holds no run of rtrrl, so it is not overwritten: "
+            "choose another folder"
         )
 
 
@@ -192,27 +192,30 @@ def _read_config(folder: Path) -> dict:
         raise RunFolderError(f"no run at {folder}: there is no such folder; check the path")
     path = folder / CONFIG
     if not path.exists():
-        raise RunFolderError(
-            f"{folder} is no run: it has no {CONFIG}; give a folder that `rtrrl train --out` wrote"
-        )
+        raise RunFolderError(f"{folder} is no run: it has no {CONFIG}; give the folder of a run")
     config = _read_json(path)
     for name, kind in _REQUIRED.items():
         if not isinstance(config.get(name), kind):
             raise RunFolderError(
-                f"{path} is no config of a run: {name!r} should be of type {kind.__name__}; give a "
-                "folder that `rtrrl train --out` wrote"
+                f"{path} is no config of a run: {name!r} should be of type {kind.__name__}; give "
+                "the folder of a run"
             )
+    if f"{config.get('versions', {}).get('rtrrl')}".startswith("0.1."):
+        raise RunFolderError(
+            f"{folder} was written by rtrrl {config['versions']['rtrrl']}, whose settings have "
+            "other names: read it with that version, or train anew"
+        )
     return config
 
 
 def _read_result(folder: Path) -> dict:
-    """What result.json says; nothing, where the run still goes on or was killed."""
+    """The content of result.json; empty where the run has not ended or was killed."""
     path = folder / RESULT
     result = _read_json(path) if path.exists() else {}
     if result.get("stopped_by") not in (None, *StopReason):
         raise RunFolderError(
             f"{path} is damaged: stopped_by is {result['stopped_by']!r}, expected one of "
-            f"{', '.join(Stop)}; delete it to go on without"
+            f"{', '.join(StopReason)}; delete it to go on without"
         )
     return result
 
@@ -247,7 +250,7 @@ def _encode(row: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON has it: arrays as numbers and lists, None for what is not finite."""
+    """`value` for JSON: arrays as numbers and lists, None for NaN and infinity."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX

@@ -1,4 +1,4 @@
-"""The evaluation protocol: a frozen agent plays an exact number of whole episodes."""
+"""Evaluation: a frozen agent runs an exact number of whole episodes."""
 
 import contextlib
 from typing import Any
@@ -9,48 +9,53 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rtrrl.agents import Agent
-from rtrrl.environments import AbstractEnvironment, Environment, HostEnvironment
+from rtrrl.environments import AbstractEnvironment, Environment, HostEnvironment, as_environment
 from rtrrl.training.host_evaluation import HostEvaluator
 from rtrrl.types import Key, PyTree
 
 
-def play_episode(player: Agent, environment: Environment, key: Key) -> Float[Array, ""]:
-    """The return of one whole episode, the terminating reward included, nothing after it.
+def episode_return(agent: Agent, environment: Environment, key: Key) -> Float[Array, ""]:
+    """The return of one whole episode, up to and including the reward of its last step.
 
-    The player must not learn (`agent.frozen(state)`); the environment must end.
+    The agent must not learn (`agent.frozen(state)`); the episode must end.
     """
-    life_key, start_key, world_key = jax.random.split(key, 3)
-    world, observation = environment.reset(start_key)
-    state, action = player.begin(player.init(life_key), observation)
+    agent_key, reset_key, step_key = jax.random.split(key, 3)
+    env_state, observation = environment.reset(reset_key)
+    state, action = agent.begin(agent.init(agent_key), observation)
 
     def step(carry):
-        state, world, action, total, time, _ = carry
-        world, seen = environment.step(jax.random.fold_in(world_key, time), world, action)
-        state, action, _ = player.step(state, seen.observation, seen.reward, seen.discount)
-        return state, world, action, total + seen.reward, time + 1, seen.last
+        state, env_state, action, total, time, _ = carry
+        key = jax.random.fold_in(step_key, time)
+        env_state, timestep = environment.step(key, env_state, action)
+        state, action, _ = agent.step(
+            state, timestep.observation, timestep.reward, timestep.discount
+        )
+        return state, env_state, action, total + timestep.reward, time + 1, timestep.last
 
-    start = (state, world, action, jnp.zeros(()), jnp.zeros((), jnp.int32), jnp.array(False))
+    start = (state, env_state, action, jnp.zeros(()), jnp.zeros((), jnp.int32), jnp.array(False))
     return jax.lax.while_loop(lambda carry: ~carry[-1], step, start)[3]
 
 
 def evaluate(
     agent: Agent,
     state: Any,
-    environment: AbstractEnvironment,
+    environment: str | AbstractEnvironment,
     key: Key,
     episodes: int = 10,
     greedy: bool = False,
 ) -> Float[Array, "episodes"]:
-    """The returns of exactly `episodes` whole episodes of the agent as it is now.
+    """The returns of exactly `episodes` whole episodes of the agent, without learning.
 
-    Every episode has a stream of its own and runs to its end, so that short ones are not
-    favoured. Actions are sampled, or the policy's mode if `greedy`.
+    Every episode runs to its end in an environment of its own, so that short ones are not favoured.
+    Actions are sampled, or the policy's mode if `greedy`.
     """
-    if isinstance(environment, HostEnvironment):
-        alone = lambda tree: jax.tree.map(lambda x: x[None] if eqx.is_array(x) else x, tree)  # noqa: E731
-        return evaluate_all(alone(agent), alone(state), environment, key[None], episodes, greedy)[0]
-    assert isinstance(environment, Environment)
-    return _evaluate(agent, state, environment, key, episodes, greedy)
+    environment = as_environment(environment)
+    if isinstance(environment, Environment):
+        return _evaluate(agent, state, environment, key, episodes, greedy)
+    with_axis = lambda tree: jax.tree.map(lambda x: x[None] if eqx.is_array(x) else x, tree)  # noqa: E731
+    return evaluate_all(
+        with_axis(agent), with_axis(state), environment, key[None], episodes, greedy
+    )[0]
 
 
 def evaluate_all(
@@ -63,8 +68,8 @@ def evaluate_all(
 ) -> Float[Array, "agents episodes"]:
     """`evaluate` for several agents, along a leading axis of `keys` and of every array."""
     if isinstance(environment, HostEnvironment):
-        with contextlib.closing(environment.open(len(keys))) as worlds:
-            returns = HostEvaluator(agents, greedy).play(states, worlds, keys, episodes)
+        with contextlib.closing(environment.make_vector(len(keys))) as envs:
+            returns = HostEvaluator(agents, greedy).run(states, envs, keys, episodes)
         return jnp.asarray(returns, jnp.float32)
     return eqx.filter_vmap(
         lambda agent, state, key: evaluate(agent, state, environment, key, episodes, greedy),
@@ -72,13 +77,13 @@ def evaluate_all(
     )(agents, states, keys)
 
 
-def evaluation_key(seed: Int[Array, ""], age: Int[Array, ""] | int) -> Key:
-    """Of a seed's evaluation at a step: apart from every key of training, and new every time."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0x5EED), age)
+def evaluation_key(seed: Int[Array, ""], step: Int[Array, ""] | int) -> Key:
+    """The key of a seed's evaluation at a step: another one each time, and none of training."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0x5EED), step)
 
 
-def showing_key(seed: int) -> Key:
-    """The key of episodes that are played to be looked at: apart from every key of training."""
+def display_key(seed: int) -> Key:
+    """The key of episodes that `rtrrl eval` and `rtrrl render` run: none of training."""
     return jax.random.fold_in(jax.random.key(seed), 0xE7A1)
 
 
@@ -86,6 +91,6 @@ def showing_key(seed: int) -> Key:
 def _evaluate(
     agent: Agent, state: Any, environment: Environment, key: Key, episodes: int, greedy: bool
 ) -> Float[Array, "episodes"]:
-    player = agent.frozen(state, greedy)
+    frozen = agent.frozen(state, greedy)
     keys = jax.random.split(key, episodes)
-    return jax.vmap(lambda key: play_episode(player, environment, key))(keys)
+    return jax.vmap(lambda key: episode_return(frozen, environment, key))(keys)

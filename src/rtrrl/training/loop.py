@@ -1,4 +1,4 @@
-"""The compiled loop: agents and their worlds, many seeds side by side."""
+"""The compiled training loop: agents and environments, many seeds side by side."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from rtrrl.utils.prng import inline_threefry
 
 
 class EpisodeStatistics(eqx.Module):
-    """What one seed lived through since the tally was last cleared."""
+    """Sums over the steps of one seed since the statistics were last reset."""
 
     returns: Scalar
     """The sum of the returns of the episodes that ended."""
@@ -26,207 +26,227 @@ class EpisodeStatistics(eqx.Module):
     steps: Int[Array, ""]
 
     @classmethod
-    def empty(cls) -> "Tally":
-        """Nothing yet."""
+    def zeros(cls) -> "EpisodeStatistics":
+        """No step yet."""
         zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
         return cls(zero, none, zero, zero, none)
 
 
 class RunnerState(eqx.Module):
-    """One seed: an agent in its world, in the middle of an episode."""
+    """One seed: the states of its agent and its environment, in the middle of an episode."""
 
-    agent: PyTree
-    world: PyTree
+    agent_state: PyTree
+    env_state: PyTree
     action: Array
     episode_return: Scalar
     key: Key
     steps: Int[Array, ""]
-    broken: Int[Array, ""]
-    """The first step, counted from 1, at which the world gave a number that is not finite.
+    nonfinite_step: Int[Array, ""]
+    """The first step, counted from 1, at which the environment gave NaN or infinity, else −1.
 
-    −1 while there is none; an episode's first observation belongs to the step before it.
+    An episode's first observation belongs to the step before it.
     """
-    tally: EpisodeStatistics
+    statistics: EpisodeStatistics
 
 
-def birth(agent: Agent, environment: Environment, key: Key) -> RunnerState:
-    """A newborn agent at the start of its first episode."""
-    world, observation = environment.reset(jax.random.split(key, 3)[1])
-    return met(agent, world, observation, key)
+def init_runner_state(agent: Agent, environment: Environment, key: Key) -> RunnerState:
+    """A new agent at the start of its first episode."""
+    env_state, observation = environment.reset(jax.random.split(key, 3)[1])
+    return after_first_observation(agent, env_state, observation, key)
 
 
-def met(agent: Agent, world: PyTree, observation: Float[Array, "..."], key: Key) -> RunnerState:
-    """A newborn agent that sees its first observation."""
-    agent_key, _, life_key = jax.random.split(key, 3)
-    state, action = agent.begin(agent.init(agent_key), observation)
+def after_first_observation(
+    agent: Agent, env_state: PyTree, observation: Float[Array, "..."], key: Key
+) -> RunnerState:
+    """A new agent that has chosen its first action."""
+    agent_key, _, loop_key = jax.random.split(key, 3)
+    agent_state, action = agent.begin(agent.init(agent_key), observation)
     zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
-    broken = _first(none - 1, jnp.isfinite(observation).all(), none)
+    nonfinite = _first_nonfinite(none - 1, jnp.isfinite(observation).all(), none)
     return RunnerState(
-        state, world, action, zero, life_key, none, broken, EpisodeStatistics.empty()
+        agent_state, env_state, action, zero, loop_key, none, nonfinite, EpisodeStatistics.zeros()
     )
 
 
-def births(agent: Agent, environment: Environment, key: Key, num_envs: int) -> RunnerState:
-    """One seed: a newborn agent in its world or, with several streams, one in each of its worlds.
+def init_seed(agent: Agent, environment: Environment, key: Key, num_envs: int) -> RunnerState:
+    """One seed in `num_envs` copies of its environment.
 
-    Several streams have a leading axis of their own, less the parts that they share.
+    With several copies every array has a leading axis over them, except those that the copies
+    share (`Agent.shared_state`).
     """
     if num_envs == 1:
-        return birth(agent, environment, key)
-    lives = jax.vmap(lambda key: birth(agent, environment, key))(jax.random.split(key, num_envs))
-    return _with_shared(agent, lives, lambda leaf: leaf[0])
+        return init_runner_state(agent, environment, key)
+    keys = jax.random.split(key, num_envs)
+    states = jax.vmap(lambda key: init_runner_state(agent, environment, key))(keys)
+    return _with_shared(agent, states, lambda leaf: leaf[0])
 
 
-def representative(agent: Agent, life: RunnerState, num_envs: int) -> PyTree:
-    """The agent's state in the first of its streams."""
+def first_agent_state(agent: Agent, state: RunnerState, num_envs: int) -> PyTree:
+    """The agent's state in the first of its environments."""
     if num_envs == 1:
-        return life.agent
-    own = _with_shared(agent, jax.tree.map(lambda _: True, life), lambda _: False)
-    return jax.tree.map(lambda leaf, own: leaf[0] if own else leaf, life.agent, own.agent)
+        return state.agent_state
+    own = _with_shared(agent, jax.tree.map(lambda _: True, state), lambda _: False)
+    return jax.tree.map(
+        lambda leaf, own: leaf[0] if own else leaf, state.agent_state, own.agent_state
+    )
 
 
-def live(
+def train_steps(
     agent: Agent,
     environment: Environment,
-    lives: RunnerState,
+    states: RunnerState,
     steps: Int[Array, ""],
     num_envs: int = 1,
 ) -> RunnerState:
     """`steps` steps of every seed; arrays among the agent's settings have one entry per seed."""
-    # a processor goes through one seed's life while all of it lies in the nearest cache, an
-    # accelerator needs all seeds at once to be busy
-    go = _in_turn if jax.default_backend() == "cpu" else _side_by_side
-    return go(agent, environment, lives, steps, num_envs)
+    # on a CPU one seed after the other keeps its state in the nearest cache; an accelerator needs
+    # all seeds at once
+    run = _one_after_another if jax.default_backend() == "cpu" else _side_by_side
+    return run(agent, environment, states, steps, num_envs)
 
 
-def _in_turn(
-    agent: Agent, environment: Environment, lives: RunnerState, steps: Int[Array, ""], num_envs: int
+def _one_after_another(
+    agent: Agent,
+    environment: Environment,
+    states: RunnerState,
+    steps: Int[Array, ""],
+    num_envs: int,
 ) -> RunnerState:
-    """One seed after the other, each through all its steps."""
-    settings, recipe = eqx.partition(agent, eqx.is_array)
-    arrays, fixed = eqx.partition(lives, eqx.is_array)
+    """Each seed through all its steps."""
+    settings, rest = eqx.partition(agent, eqx.is_array)
+    arrays, static = eqx.partition(states, eqx.is_array)
     seeds = jax.tree.leaves(arrays)[0].shape[0]
 
     def one(i: Int[Array, ""], arrays: PyTree) -> PyTree:
-        # with an axis of length 1 left: XLA makes faster code of that than of none
-        alone = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i, 1)  # noqa: E731
-        own = eqx.combine(jax.tree.map(alone, settings), recipe)
-        life = eqx.combine(jax.tree.map(alone, arrays), fixed)
-        lived = eqx.filter(_side_by_side(own, environment, life, steps, num_envs), eqx.is_array)
+        # keeps an axis of length 1: XLA makes faster code of that than of none
+        select = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i, 1)  # noqa: E731
+        own_agent = eqx.combine(jax.tree.map(select, settings), rest)
+        own_state = eqx.combine(jax.tree.map(select, arrays), static)
+        after = _side_by_side(own_agent, environment, own_state, steps, num_envs)
         put = lambda leaf, new: jax.lax.dynamic_update_slice_in_dim(leaf, new, i, 0)  # noqa: E731
-        return jax.tree.map(put, arrays, lived)
+        return jax.tree.map(put, arrays, eqx.filter(after, eqx.is_array))
 
-    return eqx.combine(jax.lax.fori_loop(0, seeds, one, arrays), fixed)
+    return eqx.combine(jax.lax.fori_loop(0, seeds, one, arrays), static)
 
 
 def _side_by_side(
-    agent: Agent, environment: Environment, lives: RunnerState, steps: Int[Array, ""], num_envs: int
+    agent: Agent,
+    environment: Environment,
+    states: RunnerState,
+    steps: Int[Array, ""],
+    num_envs: int,
 ) -> RunnerState:
-    """All seeds in step."""
-    one_step, restart = _step, _restart_if
-    if num_envs > 1:
-        one_step, restart = _stepping_streams, _restarting_streams
-    one_step = eqx.filter_vmap(one_step, in_axes=(eqx.if_array(0), None, 0))
+    """All seeds step by step."""
+    step, restart = (_step, _restart) if num_envs == 1 else (_step_envs, _restart_envs)
+    step = eqx.filter_vmap(step, in_axes=(eqx.if_array(0), None, 0))
     restart = eqx.filter_vmap(restart, in_axes=(eqx.if_array(0), None, 0, 0))
 
-    def turn(_, lives: RunnerState) -> RunnerState:
-        lives, last = one_step(agent, environment, lives)
-        # one branch for all seeds: while none has ended, nothing of a new episode is computed
+    def body(_, states: RunnerState) -> RunnerState:
+        states, last = step(agent, environment, states)
+        # one branch for all seeds: nothing of a new episode is computed while none has ended
         return jax.lax.cond(
-            last.any(), lambda lives: restart(agent, environment, lives, last), lambda x: x, lives
+            last.any(), lambda s: restart(agent, environment, s, last), lambda s: s, states
         )
 
-    return jax.lax.fori_loop(0, steps, turn, lives)
+    return jax.lax.fori_loop(0, steps, body, states)
 
 
 def _step(
-    agent: Agent, environment: Environment, life: RunnerState
+    agent: Agent, environment: Environment, state: RunnerState
 ) -> tuple[RunnerState, Bool[Array, ""]]:
-    """The world answers, the agent learns and acts."""
-    key = jax.random.fold_in(inline_threefry(life.key), 2 * life.steps)
-    world, seen = environment.step(key, life.world, life.action)
-    return answered(agent, life, world, seen), seen.last
+    """The environment steps, the agent learns and acts."""
+    key = jax.random.fold_in(inline_threefry(state.key), 2 * state.steps)
+    env_state, timestep = environment.step(key, state.env_state, state.action)
+    return after_step(agent, state, env_state, timestep), timestep.last
 
 
-def answered(agent: Agent, life: RunnerState, world: PyTree, seen: TimeStep) -> RunnerState:
-    """The agent learns from what it has seen, and acts."""
-    state, action, info = agent.step(life.agent, seen.observation, seen.reward, seen.discount)
-    # a world that was given nonsense is not to blame for its answer
-    finite = jnp.isfinite(seen.reward) & jnp.isfinite(seen.observation).all()
-    finite |= ~jnp.isfinite(life.action).all()
-    earned = life.episode_return + seen.reward
-    tally = EpisodeStatistics(
-        returns=life.tally.returns + jnp.where(seen.last, earned, 0.0),
-        episodes=life.tally.episodes + seen.last,
-        squared_td_error=life.tally.squared_td_error + info.td_error**2,
-        entropy=life.tally.entropy + info.entropy,
-        steps=life.tally.steps + 1,
+def after_step(
+    agent: Agent, state: RunnerState, env_state: PyTree, timestep: TimeStep
+) -> RunnerState:
+    """The agent learns from the time step and acts."""
+    agent_state, action, info = agent.step(
+        state.agent_state, timestep.observation, timestep.reward, timestep.discount
+    )
+    finite = jnp.isfinite(timestep.reward) & jnp.isfinite(timestep.observation).all()
+    # an action that is not finite is the agent's fault, whatever the environment makes of it
+    finite |= ~jnp.isfinite(state.action).all()
+    episode_return = state.episode_return + timestep.reward
+    statistics = EpisodeStatistics(
+        returns=state.statistics.returns + jnp.where(timestep.last, episode_return, 0.0),
+        episodes=state.statistics.episodes + timestep.last,
+        squared_td_error=state.statistics.squared_td_error + info.td_error**2,
+        entropy=state.statistics.entropy + info.entropy,
+        steps=state.statistics.steps + 1,
     )
     return RunnerState(
-        agent=state,
-        world=world,
+        agent_state=agent_state,
+        env_state=env_state,
         action=action,
-        episode_return=jnp.where(seen.last, 0.0, earned),
-        key=life.key,
-        steps=life.steps + 1,
-        broken=_first(life.broken, finite, life.steps + 1),
-        tally=tally,
+        episode_return=jnp.where(timestep.last, 0.0, episode_return),
+        key=state.key,
+        steps=state.steps + 1,
+        nonfinite_step=_first_nonfinite(state.nonfinite_step, finite, state.steps + 1),
+        statistics=statistics,
     )
 
 
-def _restart_if(
-    agent: Agent, environment: Environment, life: RunnerState, last: Bool[Array, ""]
+def _restart(
+    agent: Agent, environment: Environment, state: RunnerState, last: Bool[Array, ""]
 ) -> RunnerState:
-    """The next episode's beginning where the last one is over."""
-    world, observation = environment.reset(
-        jax.random.fold_in(inline_threefry(life.key), 2 * life.steps + 1)
-    )
-    return begun(agent, life, world, observation, last)
+    """The next episode's first step where `last` is true."""
+    key = jax.random.fold_in(inline_threefry(state.key), 2 * state.steps + 1)
+    env_state, observation = environment.reset(key)
+    return after_reset(agent, state, env_state, observation, last)
 
 
-def begun(
+def after_reset(
     agent: Agent,
-    life: RunnerState,
-    world: PyTree,
+    state: RunnerState,
+    env_state: PyTree,
     observation: Float[Array, "..."],
     last: Bool[Array, ""],
 ) -> RunnerState:
-    """The agent begins an episode where the last one is over; elsewhere nothing changes."""
-    state, action = agent.begin(life.agent, observation)
-    broken = _first(life.broken, jnp.isfinite(observation).all(), life.steps)
+    """The agent begins an episode where `last` is true; elsewhere nothing changes."""
+    agent_state, action = agent.begin(state.agent_state, observation)
+    finite = jnp.isfinite(observation).all()
     after = eqx.tree_at(
-        lambda life: (life.agent, life.world, life.action, life.broken),
-        life,
-        (state, world, action, broken),
+        lambda s: (s.agent_state, s.env_state, s.action, s.nonfinite_step),
+        state,
+        (
+            agent_state,
+            env_state,
+            action,
+            _first_nonfinite(state.nonfinite_step, finite, state.steps),
+        ),
         is_leaf=_is_none,
     )
-    # what an episode's beginning leaves alone, such as the weights, is handed on untouched
+    # what the beginning of an episode leaves alone, such as the weights, is passed on untouched
     return jax.tree.map(
-        lambda new, old: old if new is old else jnp.where(last, new, old), after, life
+        lambda new, old: old if new is old else jnp.where(last, new, old), after, state
     )
 
 
-def _stepping_streams(
-    agent: Agent, environment: Environment, lives: RunnerState
-) -> tuple[RunnerState, Bool[Array, "streams"]]:
-    axes = _with_shared(agent, jax.tree.map(lambda _: 0, lives), lambda _: None)
-    step = lambda life: _step(agent, environment, life)  # noqa: E731
-    return jax.vmap(step, (axes,), (axes, 0), axis_name=ENVS_AXIS)(lives)
+def _step_envs(
+    agent: Agent, environment: Environment, states: RunnerState
+) -> tuple[RunnerState, Bool[Array, "envs"]]:
+    axes = _with_shared(agent, jax.tree.map(lambda _: 0, states), lambda _: None)
+    step = lambda state: _step(agent, environment, state)  # noqa: E731
+    return jax.vmap(step, (axes,), (axes, 0), axis_name=ENVS_AXIS)(states)
 
 
-def _restarting_streams(
-    agent: Agent, environment: Environment, lives: RunnerState, last: Bool[Array, "streams"]
+def _restart_envs(
+    agent: Agent, environment: Environment, states: RunnerState, last: Bool[Array, "envs"]
 ) -> RunnerState:
-    axes = _with_shared(agent, jax.tree.map(lambda _: 0, lives), lambda _: None)
-    restart = lambda life, last: _restart_if(agent, environment, life, last)  # noqa: E731
-    return jax.vmap(restart, (axes, 0), axes)(lives, last)
+    axes = _with_shared(agent, jax.tree.map(lambda _: 0, states), lambda _: None)
+    restart = lambda state, last: _restart(agent, environment, state, last)  # noqa: E731
+    return jax.vmap(restart, (axes, 0), axes)(states, last)
 
 
-def _with_shared(agent: Agent, lives: RunnerState, change: Callable[[Any], Any]) -> RunnerState:
-    """`change` applied to every leaf that the streams of one agent share."""
+def _with_shared(agent: Agent, states: RunnerState, change: Callable[[Any], Any]) -> RunnerState:
+    """`change` applied to every leaf that the environments of one agent share."""
     return eqx.tree_at(
-        lambda life: agent.shared(life.agent),
-        lives,
+        lambda state: agent.shared_state(state.agent_state),
+        states,
         replace_fn=lambda part: jax.tree.map(change, part),
         is_leaf=_is_none,
     )
@@ -236,6 +256,8 @@ def _is_none(node: Any) -> bool:
     return node is None
 
 
-def _first(broken: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]) -> Array:
-    """The step at which numbers ceased to be finite, if `broken` does not name one already."""
-    return jnp.where(finite | (broken >= 0), broken, step)
+def _first_nonfinite(
+    known: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]
+) -> Int[Array, ""]:
+    """The step at which numbers ceased to be finite, unless `known` names an earlier one."""
+    return jnp.where(finite | (known >= 0), known, step)

@@ -7,9 +7,11 @@ from pathlib import Path
 import jax
 import platformdirs
 
+from rtrrl.utils import traced_programs
+
 
 def reuse_programs() -> None:
-    """Keep this process's compiled programs on disk, and load those that are there.
+    """Keep this process's traced and compiled programs on disk, and load those that are there.
 
     Does nothing where the user has configured the cache (`JAX_COMPILATION_CACHE_DIR`,
     `JAX_ENABLE_COMPILATION_CACHE`), nor where the folder cannot be written: the cache saves time
@@ -20,9 +22,10 @@ def reuse_programs() -> None:
     if chosen or not config.values["jax_enable_compilation_cache"]:
         return
     folder = cache_folder()
-    if not _is_private(folder):
+    if not (_is_private(folder) and _is_private(folder.with_name("traced"))):
         return
     config.update("jax_compilation_cache_dir", str(folder))
+    traced_programs.keep_in(folder.with_name("traced"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # many small programs run before the first step
         config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -64,9 +64,8 @@ def check_parts(module: eqx.Module) -> None:
         family, part = field.type, getattr(module, field.name)
         is_family = isinstance(family, type) and issubclass(family, eqx.Module)
         if is_family and not isinstance(part, family):
-            raise TypeError(
-                f"{field.name} is {part!r}: it must be a {family.__name__}, such as {field.default}"
-            )
+            example = "" if field.default is dataclasses.MISSING else f", such as {field.default}"
+            raise TypeError(f"{field.name} is {part!r}: expected {family.__name__}{example}")
 
 
 def _check(settings: dict[str, float], holds: Callable[[float], bool], wanted: str) -> None:

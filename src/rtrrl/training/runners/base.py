@@ -1,4 +1,4 @@
-"""What lives the seeds of a run."""
+"""What steps the seeds of a run."""
 
 import abc
 from types import TracebackType
@@ -19,10 +19,10 @@ class Runner(abc.ABC):
     """The seeds of a run in shards, one shard a worker."""
 
     first_slice: ClassVar[int] = 256
-    """How many steps to live before the first look up, when their cost is not known yet."""
+    """How many steps to run at first, when the time of a step is not known yet."""
 
-    def __init__(self, plan: RunConfig):
-        self._plan = plan
+    def __init__(self, config: RunConfig):
+        self._config = config
 
     @property
     @abc.abstractmethod
@@ -30,38 +30,36 @@ class Runner(abc.ABC):
         """Which of the seeds each shard holds."""
 
     @abc.abstractmethod
-    def births(self) -> list[RunnerState]:
-        """Every shard's seeds, newborn."""
+    def init(self) -> list[RunnerState]:
+        """Every shard's seeds at the start of their first episode."""
 
     @abc.abstractmethod
-    def advance(self, lives: list[RunnerState], count: int) -> list[RunnerState]:
-        """All seeds live `count` steps."""
+    def advance(self, states: list[RunnerState], count: int) -> list[RunnerState]:
+        """`count` steps of all seeds."""
 
     @abc.abstractmethod
-    def evaluations(
-        self, lives: list[RunnerState], step: int
-    ) -> Float[np.ndarray, "seeds episodes"]:
+    def evaluate(self, states: list[RunnerState], step: int) -> Float[np.ndarray, "seeds episodes"]:
         """The returns of every seed's agent, frozen as it is at `step`."""
 
     @abc.abstractmethod
     def template(self, meta: dict[str, Any]) -> PyTree:
-        """The shapes of what `packed` gave, by the `meta` that it gave."""
+        """The shapes of what `to_saved` returned, given the `meta` that it returned."""
 
     @abc.abstractmethod
-    def packed(self, lives: list[RunnerState]) -> tuple[PyTree, dict[str, Any]]:
-        """All that has to be kept to go on from here, and what tells its shapes."""
+    def to_saved(self, states: list[RunnerState]) -> tuple[PyTree, dict[str, Any]]:
+        """All that is needed to resume from here, and what determines its shapes."""
 
     @abc.abstractmethod
-    def unpacked(self, kept: PyTree) -> list[RunnerState]:
-        """The lives as they were packed, in worlds that are where they were."""
+    def from_saved(self, saved: PyTree) -> list[RunnerState]:
+        """The states that were saved, with the environments where they were."""
 
     @abc.abstractmethod
-    def agents(self, kept: PyTree) -> PyTree:
-        """The agents' states among what was packed, with a leading axis over seeds."""
+    def agent_states(self, saved: PyTree) -> PyTree:
+        """The agents' states in what was saved, with a leading axis over seeds."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Lets go of threads, processes and worlds."""
+        """End threads, processes and environments."""
 
     def __enter__(self) -> Self:
         return self
@@ -75,14 +73,13 @@ class Runner(abc.ABC):
         self.close()
 
 
-def with_reset_statistics(lives: list[RunnerState]) -> list[RunnerState]:
-    """With empty tallies."""
-    tallies = _zeros([life.tally for life in lives])
-    return [
-        eqx.tree_at(lambda life: life.tally, *pair) for pair in zip(lives, tallies, strict=True)
-    ]
+def reset_statistics(states: list[RunnerState]) -> list[RunnerState]:
+    """The states with episode statistics of zero."""
+    zeros = _zeros([state.statistics for state in states])
+    pairs = zip(states, zeros, strict=True)
+    return [eqx.tree_at(lambda state: state.statistics, *pair) for pair in pairs]
 
 
 @jax.jit
-def _zeros(tallies: list[EpisodeStatistics]) -> list[EpisodeStatistics]:
-    return jax.tree.map(jnp.zeros_like, tallies)
+def _zeros(statistics: list[EpisodeStatistics]) -> list[EpisodeStatistics]:
+    return jax.tree.map(jnp.zeros_like, statistics)

@@ -1,6 +1,7 @@
-"""The seeds of a run, spread over threads: each worker holds a shard of them.
+"""The seeds of a run on threads, each with a shard of them and a compiled loop.
 
-The compiled loop leaves Python behind, so threads do run side by side, without any device setup.
+The compiled loop does not hold Python's lock, so that threads run in parallel without any device
+setup (docs/decisions/0003).
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -16,130 +17,146 @@ from rtrrl.agents import Agent
 from rtrrl.environments import Environment
 from rtrrl.runs.config import RunConfig
 from rtrrl.training.evaluation import evaluate, evaluation_key
-from rtrrl.training.loop import RunnerState, births, live, representative
+from rtrrl.training.loop import (
+    EpisodeStatistics,
+    RunnerState,
+    first_agent_state,
+    init_seed,
+    train_steps,
+)
 from rtrrl.training.runners.base import Runner
 from rtrrl.types import PyTree
+from rtrrl.utils.traced_programs import TracedProgram
 
 
 class ThreadRunner(Runner):
-    """Lives in worlds that are compiled together with the agents."""
+    """Steps environments that are compiled together with the agents."""
 
-    def __init__(self, plan: RunConfig):
-        super().__init__(plan)
-        assert isinstance(plan.environment, Environment)
-        self._environment = plan.environment
-        self._pool = ThreadPoolExecutor(plan.workers)
-        self._agent = plan.agent.sharing() if plan.num_envs > 1 else plan.agent
-        self._agents = [_shard(self._agent, part) for part in self.shards]
-        self._seeds = [_numbers(plan.seeds[part]) for part in self.shards]
+    def __init__(self, config: RunConfig):
+        super().__init__(config)
+        assert isinstance(config.environment, Environment)
+        self._environment = config.environment
+        self._pool = ThreadPoolExecutor(config.workers)
+        several = config.num_envs > 1
+        self._agent = config.agent.share_over_envs() if several else config.agent
+        self._agents = [_part(self._agent, shard) for shard in self.shards]
+        self._seeds = [_int32(config.seeds[shard]) for shard in self.shards]
 
     @property
     def shards(self) -> list[slice]:
-        """As even as can be."""
-        parts = np.array_split(np.arange(len(self._plan.seeds)), self._plan.workers)
+        parts = np.array_split(np.arange(len(self._config.seeds)), self._config.workers)
         return [slice(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
 
-    def births(self) -> list[RunnerState]:
-        """Every shard's seeds, newborn."""
-        bounds = tuple((part.start, part.stop) for part in self.shards)
-        how = self._environment, self._plan.num_envs, bounds
-        return _born(how, self._agent, _numbers(self._plan.seeds))
+    def init(self) -> list[RunnerState]:
+        return _init(self._static(), self._agent, _int32(self._config.seeds))
 
-    def advance(self, lives: list[RunnerState], count: int) -> list[RunnerState]:
-        """The shards side by side."""
+    def _static(self) -> tuple[Environment, int, tuple[tuple[int, int], ...]]:
+        bounds = tuple((shard.start, shard.stop) for shard in self.shards)
+        return self._environment, self._config.num_envs, bounds
 
+    def advance(self, states: list[RunnerState], count: int) -> list[RunnerState]:
         def work(agents: Agent, shard: RunnerState) -> RunnerState:
-            how = agents, self._environment, self._plan.num_envs, jnp.array(count, jnp.int32)
-            return jax.block_until_ready(_live(how, shard))
+            kept = agents, self._environment, self._config.num_envs, jnp.array(count, jnp.int32)
+            return jax.block_until_ready(_advance(kept, shard))
 
-        return list(self._pool.map(work, self._agents, lives))
+        return list(self._pool.map(work, self._agents, states))
 
-    def evaluations(
-        self, lives: list[RunnerState], step: int
-    ) -> Float[np.ndarray, "seeds episodes"]:
-        """The shards side by side, every episode of every seed at once."""
-        plan = self._plan
-        how = self._environment, plan.num_envs, plan.episodes, plan.greedy
+    def evaluate(self, states: list[RunnerState], step: int) -> Float[np.ndarray, "seeds episodes"]:
+        config = self._config
+        static = self._environment, config.num_envs, config.episodes, config.greedy
 
         def work(agents: Agent, seeds: Array, shard: RunnerState) -> np.ndarray:
-            return np.asarray(_evaluate(how, agents, shard, seeds, jnp.array(step, jnp.int32)))
+            return np.asarray(_evaluate(static, agents, shard, seeds, jnp.array(step, jnp.int32)))
 
-        returns = self._pool.map(work, self._agents, self._seeds, lives)
+        returns = self._pool.map(work, self._agents, self._seeds, states)
         return np.concatenate(list(returns), dtype=float)
 
     def template(self, meta: dict[str, Any]) -> PyTree:
-        """The shapes of newborn lives."""
-        return eqx.filter_eval_shape(self.births)
+        static, seeds = self._static(), _int32(self._config.seeds)
+        return eqx.filter_eval_shape(_init_all, static, self._agent, seeds)
 
-    def packed(self, lives: list[RunnerState]) -> tuple[PyTree, dict[str, Any]]:
-        """The lives are all there is."""
-        return lives, {}
+    def to_saved(self, states: list[RunnerState]) -> tuple[PyTree, dict[str, Any]]:
+        return states, {}
 
-    def unpacked(self, kept: PyTree) -> list[RunnerState]:
-        """The lives."""
-        return kept
+    def from_saved(self, saved: PyTree) -> list[RunnerState]:
+        return saved
 
-    def agents(self, kept: PyTree) -> PyTree:
-        """Of each seed's first stream."""
-        return _representatives(self._plan.num_envs, self._plan.agent, kept)
+    def agent_states(self, saved: PyTree) -> PyTree:
+        """Of each seed's first environment."""
+        return _first_agent_states(self._config.num_envs, self._config.agent, saved)
 
     def close(self) -> None:
-        """Ends the threads."""
         self._pool.shutdown()
 
 
-@eqx.filter_jit
-def _born(
-    how: tuple[Environment, int, tuple[tuple[int, int], ...]],
+def _init_all(
+    static: tuple[Environment, int, tuple[tuple[int, int], ...]],
     agents: Agent,
     seeds: Int[Array, "seeds"],
 ) -> list[RunnerState]:
-    """All seeds in one program, which is traced and compiled once whatever the shards' sizes."""
-    environment, num_envs, bounds = how
+    """All seeds in one program, which is compiled once whatever the sizes of the shards."""
+    environment, num_envs, bounds = static
 
     def one_seed(agent: Agent, seed: Int[Array, ""]) -> RunnerState:
-        return births(agent, environment, jax.random.key(seed), num_envs)
+        return init_seed(agent, environment, jax.random.key(seed), num_envs)
 
-    lives = eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, seeds)
-    return [_shard(lives, slice(*part)) for part in bounds]
+    states = eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, seeds)
+    return [_part(states, slice(*shard)) for shard in bounds]
+
+
+def _init_like(
+    static: tuple[Environment, int, tuple[tuple[int, int], ...]], agents: Agent, _: Any
+) -> list[RunnerState]:
+    """The structure of the result of `_init_all`, which is that of states before any step."""
+    environment, _num_envs, bounds = static
+    key = jax.random.key(0)
+    agent_state = jax.eval_shape(agents.init, key)
+    env_state, number = jax.eval_shape(environment.reset, key)
+    statistics = EpisodeStatistics(number, number, number, number, number)
+    state = RunnerState(agent_state, env_state, number, number, key, number, number, statistics)
+    return [state for _ in bounds]
 
 
 @eqx.filter_jit
-def _representatives(num_envs: int, agents: Agent, shards: list[RunnerState]) -> PyTree:
-    lives = jax.tree.map(
+def _first_agent_states(num_envs: int, agents: Agent, shards: list[RunnerState]) -> PyTree:
+    states = jax.tree.map(
         lambda *parts: jnp.concatenate(parts) if eqx.is_array(parts[0]) else parts[0], *shards
     )
-    one_seed = lambda agent, life: representative(agent, life, num_envs)  # noqa: E731
-    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, lives)
+    one_seed = lambda agent, state: first_agent_state(agent, state, num_envs)  # noqa: E731
+    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, states)
 
 
-@eqx.filter_jit(donate="all-except-first")
-def _live(how: tuple[Agent, Environment, int, Any], lives: RunnerState) -> RunnerState:
-    agents, environment, num_envs, count = how
-    return live(agents, environment, lives, count, num_envs)
+def _advance_shard(kept: tuple[Agent, Environment, int, Any], states: RunnerState) -> RunnerState:
+    agents, environment, num_envs, count = kept
+    return train_steps(agents, environment, states, count, num_envs)
 
 
-@eqx.filter_jit
-def _evaluate(
-    how: tuple[Environment, int, int, bool],
+def _evaluate_shard(
+    static: tuple[Environment, int, int, bool],
     agents: Agent,
-    lives: RunnerState,
+    states: RunnerState,
     seeds: Int[Array, "seeds"],
-    age: Int[Array, ""],
+    step: Int[Array, ""],
 ) -> Float[Array, "seeds episodes"]:
-    environment, num_envs, episodes, greedy = how
+    environment, num_envs, episodes, greedy = static
 
-    def one_seed(agent: Agent, life: RunnerState, seed: Int[Array, ""]) -> Float[Array, "episodes"]:
-        state = representative(agent, life, num_envs)
-        return evaluate(agent, state, environment, evaluation_key(seed, age), episodes, greedy)
+    def one_seed(agent: Agent, state: RunnerState, seed: Int[Array, ""]) -> Array:
+        agent_state = first_agent_state(agent, state, num_envs)
+        key = evaluation_key(seed, step)
+        return evaluate(agent, agent_state, environment, key, episodes, greedy)
 
-    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0, 0))(agents, lives, seeds)
-
-
-def _shard(tree: PyTree, part: slice) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[part] if eqx.is_array(leaf) else leaf, tree)
+    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0, 0))(agents, states, seeds)
 
 
-def _numbers(seeds: tuple[int, ...]) -> Int[Array, "seeds"]:
-    # by way of numpy, which need not compile a conversion
+_init = TracedProgram(_init_all, _init_like)
+_advance = TracedProgram(_advance_shard, lambda _, states: states, donate=True)
+_evaluate = TracedProgram(_evaluate_shard, lambda *arguments: arguments[-1])
+
+
+def _part(tree: PyTree, shard: slice) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[shard] if eqx.is_array(leaf) else leaf, tree)
+
+
+def _int32(seeds: tuple[int, ...]) -> Int[Array, "seeds"]:
+    # through NumPy, so that no conversion has to be compiled
     return jnp.array(np.array(seeds, np.int32))

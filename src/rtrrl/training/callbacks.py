@@ -1,0 +1,166 @@
+"""What is called during training: the progress bar, loggers, and callbacks of your own."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtrrl.errors import RtrrlError
+from rtrrl.runs.config import RunConfig
+from rtrrl.runs.run import Run
+from rtrrl.utils.progress import ProgressBar
+from rtrrl.utils.registry import Registry
+
+Metrics = dict[str, Any]
+"""`step`, `steps_per_second` of all seeds together, and arrays with one entry per seed."""
+
+
+class Callback:
+    """Called during training; every method does nothing unless it is overridden.
+
+    `on_metrics` and `on_evaluation` return True to stop the run, which can be resumed.
+    """
+
+    def on_start(self, config: RunConfig, step: int) -> None:
+        """Training starts, or is resumed, at `step`."""
+
+    def on_metrics(self, metrics: Metrics) -> bool | None:
+        """About twice a second: the statistics of training since the last evaluation.
+
+        Arrays with one entry per seed are `training_return` (NaN before the first episode ends),
+        `episodes`, `td_error_rms` and `entropy`.
+        """
+
+    def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> bool | None:
+        """After every evaluation: one row of metrics per seed, as in metrics.jsonl."""
+
+    def on_end(self, run: Run) -> None:
+        """Training has ended, for whatever reason (`run.stopped_by`)."""
+
+
+class ShowProgress(Callback):
+    """A progress bar on a terminal; elsewhere nothing."""
+
+    def on_start(self, config: RunConfig, step: int) -> None:
+        title = f"{config.environment.name} · {config.label}"
+        self._bar = ProgressBar(title, config.steps, step, shown=True).__enter__()
+        self._compiling = True
+
+    def on_metrics(self, metrics: Metrics) -> None:
+        if self._compiling:
+            self._bar.begin()
+            self._compiling = False
+        self._bar.at(metrics["step"])
+
+    def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._bar.evaluated(np.array([row["evaluation"] for row in rows]))
+
+    def on_end(self, run: Run) -> None:
+        self._bar.__exit__(None, None, None)
+
+
+class JSONLines(Callback):
+    """Appends each row of an evaluation to a file, as one JSON object per line."""
+
+    def __init__(self, path: str | Path):
+        self._path = Path(path)
+
+    def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(_finite(row)) + "\n" for row in rows)
+
+
+class TensorBoard(Callback):
+    """Writes every metric of an evaluation as a scalar, one TensorBoard run per seed.
+
+    **Raises** `RtrrlError` where tensorboard is not installed.
+    """
+
+    def __init__(self, folder: str | Path):
+        try:
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ModuleNotFoundError as error:
+            raise RtrrlError(
+                f"{error.name} is not installed: pip install 'rtrrl[tensorboard]'"
+            ) from None
+        self._folder, self._writers = Path(folder), {}
+        self._new_writer, self._event = EventFileWriter, event_pb2.Event
+        self._summary = summary_pb2.Summary
+
+    def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
+        for row in rows:
+            seed = row["seed"]
+            if seed not in self._writers:
+                self._writers[seed] = self._new_writer(str(self._folder / f"seed-{seed}"))
+            values = [
+                self._summary.Value(tag=name, simple_value=value)
+                for name, value in _scalars(row).items()
+            ]
+            event = self._event(step=row["step"], summary=self._summary(value=values))
+            self._writers[seed].add_event(event)
+
+    def on_end(self, run: Run) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+
+class WeightsAndBiases(Callback):
+    """Logs every metric of an evaluation as `seed-S/NAME`, and the config of the run.
+
+    `settings` are those of `wandb.init`, such as `project` and `mode="offline"`.
+
+    **Raises** `RtrrlError` where wandb is not installed.
+    """
+
+    def __init__(self, folder: str | Path | None = None, **settings: Any):
+        try:
+            import wandb
+        except ModuleNotFoundError:
+            raise RtrrlError("wandb is not installed: pip install 'rtrrl[wandb]'") from None
+        where = {} if folder is None else {"dir": str(folder)}
+        self._wandb: Any = wandb
+        self._settings = {"project": "rtrrl"} | where | settings
+
+    def on_start(self, config: RunConfig, step: int) -> None:
+        self._run = self._wandb.init(config=config.to_dict(describe=True), **self._settings)
+
+    def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
+        values = {
+            f"seed-{row['seed']}/{name}": value
+            for row in rows
+            for name, value in _scalars(row).items()
+        }
+        self._run.log(values, step=rows[0]["step"])
+
+    def on_end(self, run: Run) -> None:
+        self._run.finish()
+
+
+LOGGERS: Registry[Callback] = Registry(
+    "logger",
+    {
+        "tensorboard": TensorBoard,
+        "wandb": WeightsAndBiases,
+        "jsonl": lambda folder: JSONLines(Path(folder) / "log.jsonl"),
+    },
+)
+"""By name, for `rtrrl train --log NAME`; a factory takes the folder of the run."""
+
+
+def _scalars(row: dict[str, Any]) -> dict[str, float]:
+    return {
+        name: value
+        for name, value in _finite(row).items()
+        if name not in ("step", "seed") and value is not None
+    }
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, with None for NaN and infinity."""
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in row.items()
+    }
