@@ -98,6 +98,7 @@ class CellConfig(eqx.Module):
     cell: ClassVar[Callable[..., Cell]]
     _: dataclasses.KW_ONLY
     hidden_size: int = 32
+    """The number of units."""
 
     def __check_init__(self):
         if self.hidden_size < 1:

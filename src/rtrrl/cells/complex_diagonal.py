@@ -82,7 +82,9 @@ class ComplexDiagonalConfig(CellConfig):
 
     _: dataclasses.KW_ONLY
     eigenvalues: EigenvalueInitializer = UniformRing()
+    """The distribution of the initial |Λ|."""
     max_phase: float = 2 * math.pi
+    """The largest initial phase of Λ, in radians."""
     eigenvalue_lr_scale: float = eqx.field(static=True, default=1.0)
     """c, the learning-rate scale of Λ relative to that of the input weights."""
 

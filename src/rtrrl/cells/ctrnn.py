@@ -82,4 +82,6 @@ class CTRNNConfig(CellConfig):
     cell = CTRNN
     _: dataclasses.KW_ONLY
     dt: float = 1.0
+    """The Euler step, 1/k for k micro-steps a step."""
     wiring: Wiring = FullyConnected()
+    """Which weights exist."""

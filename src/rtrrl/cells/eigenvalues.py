@@ -31,7 +31,9 @@ class UniformRing(EigenvalueInitializer):
     """
 
     r_min: float = 0.0
+    """The least |Λ|."""
     r_max: float = 1.0
+    """The largest |Λ|."""
 
     def __check_init__(self) -> None:
         ends = (self.r_min, self.r_max)
@@ -54,7 +56,9 @@ class LogUniformTimescales(EigenvalueInitializer):
     """
 
     shortest: float = 1.0
+    """The shortest time constant, in steps."""
     longest: float = 1000.0
+    """The longest time constant, in steps."""
 
     def __check_init__(self) -> None:
         ends = (self.shortest, self.longest)

@@ -34,6 +34,7 @@ class SparseRandom(Wiring):
     """
 
     density: float = 0.5
+    """The probability of a weight that may exist."""
 
     def __check_init__(self) -> None:
         _check_density(self.density)
@@ -63,6 +64,7 @@ class NCP(Wiring):
     """
 
     density: float = 0.5
+    """The probability of a weight that may exist."""
 
     def __check_init__(self) -> None:
         _check_density(self.density)

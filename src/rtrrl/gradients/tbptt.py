@@ -28,6 +28,7 @@ class TBPTT(GradientRule):
     """
 
     window: int = eqx.field(static=True, default=16)
+    """The number of steps that the gradient is propagated back through."""
 
     def __check_init__(self):
         if self.window < 1:
