@@ -87,8 +87,9 @@ class TensorBoard(Callback):
                 f"{error.name} is not installed: pip install 'rtrrl[tensorboard]'"
             ) from None
         self._folder, self._writers = Path(folder), {}
-        self._new_writer, self._event = EventFileWriter, event_pb2.Event
-        self._summary = summary_pb2.Summary
+        messages: Any = (event_pb2, summary_pb2)  # whose classes are made at run time
+        self._new_writer, self._event = EventFileWriter, messages[0].Event
+        self._summary = messages[1].Summary
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:

@@ -80,7 +80,7 @@ class TracedProgram:
     def _load(
         self, path: Path, arrays: PyTree, static: PyTree, kept: list, donated: list
     ) -> Callable[[list[Array], list[Array]], list[Array]]:
-        donate = {"donate_argnums": 1} if self._donate else {}
+        donate: Any = {"donate_argnums": 1} if self._donate else {}
         try:
             exported = jax.export.deserialize(bytearray(path.read_bytes()))
         except Exception:  # not there, or not readable
@@ -143,7 +143,7 @@ def _context() -> str:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    settings = {name: jax.config.values.get(name) for name in _SETTINGS}
+    settings = {name: getattr(jax.config, name, None) for name in _SETTINGS}
     return f"{source.hexdigest()} {versions} {settings} {jax.default_backend()}"
 
 
