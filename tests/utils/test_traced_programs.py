@@ -96,10 +96,8 @@ def test_a_program_with_constants_of_a_user_is_not_kept(folder, constant):
 def test_a_damaged_file_is_replaced(folder):
     run((jnp.array(2.0), TBPTT()))
     (file,) = folder.iterdir()
-    intact = file.read_bytes()
-    file.write_bytes(intact[:100])
-    assert run((jnp.array(2.0), TBPTT()))[1] == 1
-    assert file.read_bytes() == intact
+    file.write_bytes(file.read_bytes()[:100])
+    assert [run((jnp.array(2.0), TBPTT()))[1] for _ in range(2)] == [1, 0]
 
 
 def test_a_folder_that_cannot_be_written_does_no_harm(folder, monkeypatch):
