@@ -14,6 +14,7 @@ class UnknownNameError(RtrrlError, ValueError):
     """A name that does not exist; the message suggests the most similar ones."""
 
     def __init__(self, kind: str, name: str, valid: Iterable[str]):
+        self.kind = kind
         valid = sorted(valid)
         lower = {candidate.lower(): candidate for candidate in valid}
         similar = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.4)
