@@ -121,8 +121,8 @@ def as_environment(source: Any) -> AbstractEnvironment:
         return source
     if is_gymnasium_env(source):
         raise RtrrlError(
-            f"{type(source.unwrapped).__name__} is one gymnasium environment, and evaluation needs copies: "
-            "pass a function that makes it, such as lambda: gymnasium.make('CartPole-v1')"
+            f"{type(source.unwrapped).__name__} is one gymnasium environment, and evaluation needs "
+            "copies: pass a function that makes it, such as lambda: gymnasium.make('CartPole-v1')"
         )
     is_class = isinstance(source, type)
     if callable(source) and not (is_class and issubclass(source, AbstractEnvironment)):
