@@ -27,12 +27,12 @@ class Recording(NamedTuple):
     discounts: np.ndarray
 
     @classmethod
-    def random(cls, steps: int, observation_size: int, actions: int, seed: int = 0) -> "Recording":
-        """A random stream without episode ends."""
-        rng = np.random.default_rng(seed)
+    def random(cls, agent: RTRRL, steps: int = 1024) -> "Recording":
+        """A random stream of the agent's sizes, without episode ends."""
+        rng = np.random.default_rng(0)
         return cls(
-            rng.normal(size=(steps, observation_size)).astype(np.float32),
-            rng.integers(actions, size=steps, dtype=np.int32),
+            rng.normal(size=(steps, agent.observation_size)).astype(np.float32),
+            rng.integers(agent.policy.output_size, size=steps, dtype=np.int32),
             rng.normal(size=steps).astype(np.float32),
             np.ones(steps, np.float32),
         )

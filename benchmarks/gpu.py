@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from memory import least
 from output import options, short, table, write_json
 from rich.console import Console
-from timing import QUICK, Effort, Row, about, compiled, interleave, program_of, ratio
+from timing import QUICK, Effort, Row, about, compiled, interleave, ratio
 from workloads import TASKS, paper, training_row
 
 from rtrrl.gradients import RTRL
@@ -48,7 +48,7 @@ def population(agents: int, effort: Effort) -> dict[str, float]:
     return {
         "us": row.median * agents,
         "agent_steps_per_second": 1e6 / row.median,
-        "bytes_per_agent": program_of(row).bytes / agents,
+        "bytes_per_agent": row.bytes / agents,
     }
 
 

@@ -10,7 +10,7 @@ are taken in turn with the row's floor, and with the same agent without clipping
 import dense  # first: it limits numpy's threads  # isort: skip
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ import hlo
 import jax
 from output import options, table, write_json
 from rich.console import Console
-from timing import FULL, QUICK, Effort, Row, about, compiled, interleave, program_of, ratio
+from timing import FULL, QUICK, Effort, Row, about, compiled, interleave, ratio
 from workloads import (
     TASKS,
     c_loop_row,
@@ -51,43 +51,30 @@ the ascent direction, and reads and writes both moments and the weights.
 
 
 class Case(NamedTuple):
-    """An agent and its floor: what makes the floor's rows, and the bytes that it moves."""
+    """An agent, the rows of its floor, and the bytes that the floor moves."""
 
     row: str
     agent: RTRRL
-    floors: Callable[[], list[Row]]
+    floors: list[Row]
     floor_bytes: int
 
 
-def cases(quick: bool) -> list[Case]:
+def cases(quick: bool) -> Iterator[Case]:
     """All cases; without a C compiler, those that need no C loop."""
-    made = []
     if floor.compiler():
-        made += [_beside_c_loop(hidden) for hidden in ((32,) if quick else SIZES)]
-    if not quick:
-        made += [_beside_paper(hidden) for hidden in SIZES[:2]]
-        made.append(_beside_product(32))
-    return made
-
-
-def _beside_c_loop(hidden: int) -> Case:
-    agent = paper(TASK, hidden)
-    moved = sum(C_LOOP_PASSES) * weight_bytes(agent)
-    return Case(f"CT-RNN + RFLO, n = {hidden}", agent, lambda: [c_loop_row(agent)], moved)
-
-
-def _beside_paper(hidden: int) -> Case:
-    base = paper(TASK, hidden)
-    rows = lambda: [training_row("our CT-RNN", base, TASK)]  # noqa: E731
-    what = f"RTU + diagonal RTRL, n = {hidden}"
-    return Case(what, default(TASK, hidden), rows, moved(kernels(base)))
-
-
-def _beside_product(hidden: int) -> Case:
-    agent = paper(TASK, hidden, RTRL())
+        for hidden in (32,) if quick else SIZES:
+            agent, row = paper(TASK, hidden), f"CT-RNN + RFLO, n = {hidden}"
+            yield Case(row, agent, [c_loop_row(agent)], sum(C_LOOP_PASSES) * weight_bytes(agent))
+    if quick:
+        return
+    for hidden in SIZES[:2]:
+        base, row = paper(TASK, hidden), f"RTU + diagonal RTRL, n = {hidden}"
+        floors = [training_row("our CT-RNN", base, TASK)]
+        yield Case(row, default(TASK, hidden), floors, moved(kernels(base)))
+    agent = paper(TASK, 32, RTRL())
     shape = dense.shape(agent)
-    rows = lambda: [dense.numpy_row(*shape), dense.xla_row(*shape)]  # noqa: E731
-    return Case(f"dense RTRL, n = {hidden}", agent, rows, 2 * 4 * math.prod(shape))
+    products = [dense.numpy_row(*shape), dense.xla_row(*shape)]
+    yield Case("dense RTRL, n = 32", agent, products, 2 * 4 * math.prod(shape))
 
 
 def weight_bytes(agent: RTRRL) -> int:
@@ -116,11 +103,11 @@ def unclipped(agent: RTRRL) -> RTRRL | None:
 
 def measured(case: Case, effort: Effort) -> dict[str, Any]:
     """Bytes, kernels and microseconds of a case."""
-    without, floors = unclipped(case.agent), case.floors()
+    without = unclipped(case.agent)
     row = training_row("", case.agent, TASK)
     others = [training_row("", without, TASK)] if without else []
-    interleave([*floors, row, *others], effort)
-    least = min(floors, key=lambda floor: floor.median)
+    interleave([*case.floors, row, *others], effort)
+    least = min(case.floors, key=lambda floor: floor.median)
     found = kernels(case.agent)
     return {
         "row": case.row,
@@ -149,7 +136,7 @@ def seeds(count: int, effort: Effort) -> dict[str, Any]:
     interleave([alone, in_turn, beside], effort)
     return {
         "count": count,
-        "bytes": program_of(alone).bytes,
+        "bytes": alone.bytes,
         "alone": alone.median,
         "in turn": {"us": in_turn.median, "ratio": ratio(in_turn, alone)},
         "side by side": {"us": beside.median, "ratio": ratio(beside, alone)},

@@ -111,7 +111,7 @@ def _target(record: dict[str, Any]) -> list[str]:
         record.get("environment", ""),
         f"{short(record['value'])} {unit}",
         "" if record["floor"] is None else f"{short(record['floor'])} {unit}",
-        targets.against(record),
+        record["against"],
         targets.measured(record),
         record["target"],
         "pass" if record["passed"] else "**miss**",

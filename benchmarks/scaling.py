@@ -16,8 +16,10 @@ import floor
 import numpy as np
 from output import options
 from rich.console import Console
-from timing import QUICK, Effort, Row, about, interleave, program_of
+from timing import QUICK, Effort, Row, about, interleave
 from workloads import AGENTS, TASKS, c_loop_row, paper, training_row, truncated
+
+from rtrrl.agents import RTRRL
 
 PATH = Path("docs/performance/scaling.json")
 TASK = TASKS[0]
@@ -43,12 +45,12 @@ EXPONENTS: dict[tuple[str, str], tuple[int, int]] = {
 
 
 class Point(NamedTuple):
-    """One thing to measure; `prepare` returns its row and the bytes that it holds."""
+    """One thing to measure, and what makes its row."""
 
     study: str
     series: str
     x: int
-    prepare: Callable[[int], tuple[Row, int]]
+    make: Callable[[], Row]
 
 
 QUICK_POINTS = ((HIDDEN, "C loop", 8), (HIDDEN, "RTU + diagonal RTRL", 32))
@@ -58,45 +60,33 @@ def points(quick: bool) -> list[Point]:
     """All points, the small ones first."""
     made = []
     for name, agent in AGENTS.items():
-        sizes = DENSE_SIZES if "dense" in name else SIZES
-        made += [Point(HIDDEN, name, x, functools.partial(_of_size, agent)) for x in sizes]
+        for units in DENSE_SIZES if "dense" in name else SIZES:
+            made.append(Point(HIDDEN, name, units, functools.partial(_row, agent, units)))
     if floor.compiler():
-        made += [Point(HIDDEN, "C loop", x, _c_loop) for x in SIZES]
+        for units in SIZES:
+            c_loop = functools.partial(lambda units: c_loop_row(paper(TASK, units)), units)
+            made.append(Point(HIDDEN, "C loop", units, c_loop))
     for name in ("CT-RNN + RFLO", "RTU + diagonal RTRL"):
-        of_many = functools.partial(_of_many, AGENTS[name])
-        made += [Point(POPULATION, name, x, of_many) for x in SEEDS]
-    made += [Point(WINDOW, "CT-RNN + TBPTT", x, _of_window) for x in WINDOWS]
+        for seeds in SEEDS:
+            row = functools.partial(_row, AGENTS[name], seeds=seeds)
+            made.append(Point(POPULATION, name, seeds, row))
+    for window in WINDOWS:
+        row = functools.partial(_row, functools.partial(truncated, window=window))
+        made.append(Point(WINDOW, "CT-RNN + TBPTT", window, row))
     if quick:
         return [point for point in made if point[:3] in QUICK_POINTS]
     return sorted(made, key=lambda point: point.x)
 
 
-def _of_size(agent: Callable, hidden: int) -> tuple[Row, int]:
-    return _with_bytes(training_row("", agent(TASK, hidden), TASK))
-
-
-def _of_many(agent: Callable, seeds: int) -> tuple[Row, int]:
-    return _with_bytes(training_row("", agent(TASK), TASK, seeds))
-
-
-def _of_window(window: int) -> tuple[Row, int]:
-    return _with_bytes(training_row("", truncated(TASK, window), TASK))
-
-
-def _with_bytes(row: Row) -> tuple[Row, int]:
-    return row, program_of(row).bytes
-
-
-def _c_loop(hidden: int) -> tuple[Row, int]:
-    row = c_loop_row(paper(TASK, hidden))
-    return row, row.carry.nbytes
+def _row(agent: Callable[..., RTRRL], units: int = 32, seeds: int = 1) -> Row:
+    return training_row("", agent(TASK, units), TASK, seeds)
 
 
 def measured(point: Point, effort: Effort) -> dict[str, Any]:
     """Microseconds and bytes of one agent's step."""
-    row, held = point.prepare(point.x)
+    row = point.make()
     interleave([row], effort)
-    found = {"us": round(row.median, 3), "bytes": held // row.agents}
+    found = {"us": round(row.median, 3), "bytes": row.bytes // row.agents}
     return {"study": point.study, "series": point.series, "x": point.x} | found
 
 

@@ -63,27 +63,19 @@ class Target(NamedTuple):
     measure: Callable[[str, Effort], Measured]
 
 
-class Sizes(NamedTuple):
-    """Units, seeds and agents."""
-
-    small: int = 32
-    large: tuple[int, ...] = (128, 256, 512, 1024)
-    dense: tuple[int, ...] = (32, 64)
-    seeds: int = 64
-    agents: int = 4096
-
-
-def targets(sizes: Sizes) -> Iterator[Target]:
+def targets(quick: bool) -> Iterator[Target]:
     """All targets; without a C compiler, those that need no C loop."""
-    n, seeds, agents = sizes.small, sizes.seeds, sizes.agents
+    n, larger, dense_sizes, seeds, agents = 32, (128, 256, 512, 1024), (32, 64), 64, 4096
+    if quick:
+        larger, dense_sizes, seeds, agents = (), (8,), 4, 16
     if floor.compiler():
         yield Target(f"CT-RNN + RFLO, n = {n}", Bound(1.8), functools.partial(beside_c_loop, n, 1))
-        for large in sizes.large:
+        for large in larger:
             what = f"CT-RNN + RFLO, n = {large}"
             yield Target(what, Bound(1.3), functools.partial(beside_c_loop, large, 1))
     what = f"RTU + diagonal RTRL, n = {n}"
     yield Target(what, Bound(1.3), functools.partial(beside_paper, n))
-    for hidden in sizes.dense:
+    for hidden in dense_sizes:
         what = f"dense RTRL, n = {hidden}"
         yield Target(what, Bound(1.8), functools.partial(beside_product, hidden))
     if floor.compiler():
@@ -162,15 +154,10 @@ def lines(records: list[dict[str, Any]]) -> list[list[str]]:
     for what in dict.fromkeys(record["row"] for record in records):
         here = [record for record in records if record["row"] == what]
         values = " / ".join(measured(record) for record in here)
-        floor = against(here[0]).partition(",")[0]
+        floor = here[0]["against"].partition(",")[0]
         verdict = VERDICT[all(record["passed"] for record in here)]
         found.append([what, floor, here[0]["target"], values, verdict])
     return found
-
-
-def against(record: dict[str, Any]) -> str:
-    """What the record is compared with."""
-    return record.get("against", "" if record["floor"] is None else "imports")
 
 
 def measured(record: dict[str, Any]) -> str:
@@ -182,13 +169,12 @@ def measured(record: dict[str, Any]) -> str:
 
 def main() -> None:
     arguments, console = options(__doc__), Console()
-    sizes = Sizes(32, (), (8,), 4, 16) if arguments.quick else Sizes()
     effort, tasks = (QUICK, TASKS[:1]) if arguments.quick else (FULL, TASKS)
     if not floor.compiler():
         console.print(f"{floor.MISSING}: the rows compared with the C loop are left out")
     records = []
     with console.status("") as status:
-        for target in targets(sizes):
+        for target in targets(arguments.quick):
             for task in tasks:
                 status.update(f"{target.what}, {task}")
                 records.append(record(target, task, target.measure(task, effort)))

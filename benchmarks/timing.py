@@ -33,6 +33,11 @@ class Row:
         """Microseconds of one agent's step."""
         return statistics.median(self.microseconds)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes held while it runs."""
+        return self.run.bytes if isinstance(self.run, Program) else self.carry.nbytes
+
     def calibrate(self, seconds: float) -> None:
         """Choose `steps` so that they take about `seconds`, after a warm-up."""
         self.seconds()
@@ -105,12 +110,6 @@ def compiled(function: Callable, carry: Any, *rest: Any) -> Program:
     """`function` compiled for the shapes of its arguments."""
     program = jax.jit(function, donate_argnums=0).lower(carry, np.int32(1), *rest)
     return Program(program.compile(), rest)
-
-
-def program_of(row: Row) -> Program:
-    """The compiled program that a row runs."""
-    assert isinstance(row.run, Program)
-    return row.run
 
 
 def about() -> dict[str, Any]:

@@ -18,8 +18,6 @@ from rtrrl.gradients import RFLO, RTRL, TBPTT, UORO, GradientRule, SnAp1
 from rtrrl.training import loop
 
 TASKS = ("CartPole-pos", "MemoryChain-16")
-PERIOD = 1024
-"""Steps of a recorded stream."""
 
 
 def paper(task: str, hidden: int = 32, rule: GradientRule = RFLO()) -> RTRRL:  # noqa: B008
@@ -42,9 +40,9 @@ AGENTS: dict[str, Callable[[str, int], RTRRL]] = {
 }
 
 
-def truncated(task: str, window: int) -> RTRRL:
+def truncated(task: str, hidden: int = 32, window: int = 16) -> RTRRL:
     """The paper's agent with truncated BPTT instead of RFLO."""
-    return paper(task, rule=TBPTT(window=window))
+    return paper(task, hidden, TBPTT(window=window))
 
 
 def environment(task: str) -> Environment:
@@ -85,13 +83,8 @@ def initial_state(agent: RTRRL) -> RTRRLState:
     return agent.begin(agent.init(jax.random.key(0)), jnp.zeros(agent.observation_size))[0]
 
 
-def recorded_stream(agent: RTRRL) -> floor.Recording:
-    """A recorded stream of the agent's sizes."""
-    return floor.Recording.random(PERIOD, agent.observation_size, agent.policy.output_size)
-
-
 def c_loop_row(agent: RTRRL) -> Row:
     """The C loop of the agent's sizes and settings, which learns from a recorded stream."""
-    state, recording = initial_state(agent), recorded_stream(agent)
+    state, recording = initial_state(agent), floor.Recording.random(agent)
     c = floor.CLoop(agent, state)
     return Row("C loop", c.pack(state), lambda s, steps: c.learn(s, steps, recording))
