@@ -1,6 +1,5 @@
-"""Every agent passes every probe: each one isolates an ability that a broken agent lacks."""
+"""Every agent passes every probe, a small environment that isolates one ability."""
 
-import functools
 import math
 
 import jax
@@ -8,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl import RTRRL, evaluate
+from rtrrl import RTRRL
 from rtrrl.cells import MemorylessConfig
-from rtrrl.environments import Environment
 from rtrrl.environments.wrappers import TruncationAsTermination
 from rtrrl.gradients import Immediate
 from rtrrl.learning.normalizers import RawRewards
 from rtrrl.learning.optimizers import Adam
-from rtrrl.training.loop import birth, live
+from tests.helpers import mean_returns, train_seeds
 from tests.members import quick_jit
 from tests.probes import (
     ConstantValue,
@@ -25,130 +23,112 @@ from tests.probes import (
     five_step_recall,
 )
 
-SEEDS = 4
 AGENTS = {"default": RTRRL.default, "paper": RTRRL.paper}
 each_agent = pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
 
 
-def lived(agent: RTRRL, world: Environment, steps: int):
-    """The newborn agents of four seeds and what became of them."""
-    born = quick_jit(jax.vmap(lambda key: birth(agent, world, key)))
-    going = quick_jit(functools.partial(live, agent, world))
-    lives = born(jax.random.split(jax.random.key(0), SEEDS))
-    return lives.agent, going(lives, jnp.array(steps, jnp.int32)).agent
-
-
 def values(agent: RTRRL, states) -> np.ndarray:
-    """Each seed's value of where it is, in units of the world's reward."""
-    unit = jax.vmap(lambda state: agent.reward_normalizer(state.reward_statistics, jnp.ones(())))
+    """Each seed's value of its present state, in units of the environment's reward."""
+    unit = jax.vmap(lambda state: agent.inputs.rewards(state.input_stats.rewards, jnp.ones(())))
     return np.asarray(states.value / unit(states))
-
-
-def score(agent: RTRRL, world: Environment, states) -> np.ndarray:
-    """The mean return of every seed, sampled."""
-    play = quick_jit(jax.vmap(lambda state, key: evaluate(agent, state, world, key, 50).mean()))
-    return np.asarray(play(states, jax.random.split(jax.random.key(1), SEEDS)))
 
 
 @each_agent
 def test_constant_value(agent):
-    """A critic that looks past a termination tends to 1/(1 − γ) = 100."""
-    world = ConstantValue()
-    agent = agent(world)
-    born, states = lived(agent, world, 8000)
-    assert (np.abs(values(agent, born) - 1) > 0.1).any(), "already there"
+    """A critic that bootstraps past a termination tends to 1/(1 − γ) = 100."""
+    environment = ConstantValue()
+    agent = agent(environment)
+    first, states = train_seeds(agent, environment, 8000)
+    assert (np.abs(values(agent, first) - 1) > 0.1).any(), "already learned"
     np.testing.assert_allclose(values(agent, states), 1.0, atol=0.05)
 
 
 @each_agent
 def test_one_step_reward(agent):
-    """Without looking at the context the mean is ½."""
-    world = OneStepReward()
-    agent = agent(world)
-    born, states = lived(agent, world, 2000)
-    assert score(agent, world, born).mean() < 0.75
-    assert (score(agent, world, states) > 0.9).all()
+    """A policy that ignores the context has a mean return of ½."""
+    environment = OneStepReward()
+    agent = agent(environment)
+    first, states = train_seeds(agent, environment, 2000)
+    assert mean_returns(agent, environment, first).mean() < 0.75
+    assert (mean_returns(agent, environment, states) > 0.9).all()
 
 
 def test_recall_over_five_steps():
-    """Without memory the mean is 0, whatever is done."""
-    world = five_step_recall()
-    agent = RTRRL.default(world)
-    _, states = lived(agent, world, 24_000)
-    assert (score(agent, world, states) > 0.7).all()
+    """A policy without memory has a mean return of 0."""
+    environment = five_step_recall()
+    agent = RTRRL.default(environment)
+    _, states = train_seeds(agent, environment, 24_000)
+    assert (mean_returns(agent, environment, states) > 0.7).all()
 
 
-def test_the_papers_agent_recalls_when_it_is_not_clipped():
-    """With the norm clipped at 1, as published, none of eight seeds keeps it (64,000 steps)."""
-    world = five_step_recall()
-    agent = RTRRL.paper(world, optimizer=Adam(clip=math.inf))
-    _, states = lived(agent, world, 64_000)
-    assert (score(agent, world, states) > 0.9).sum() >= SEEDS // 2
+def test_the_papers_agent_recalls_without_clipping():
+    """With the norm clipped at 1, as published, none of eight seeds does after 64,000 steps."""
+    environment = five_step_recall()
+    agent = RTRRL.paper(environment, optimizer=Adam(clip=math.inf))
+    _, states = train_seeds(agent, environment, 64_000)
+    assert (mean_returns(agent, environment, states) > 0.9).sum() >= 2
 
 
 def test_recall_needs_a_recurrence():
-    """What tells that the probe above is about memory.
-
-    The last action is hidden: an agent that sees it may keep the cue by acting it out.
-    """
-    world = five_step_recall()
-    agent = RTRRL.default(world, cell=MemorylessConfig(), rule=Immediate(), meta_input=False)
-    _, states = lived(agent, world, 24_000)
-    assert (np.abs(score(agent, world, states)) < 0.6).all()
+    """The last action is no input, as an agent could keep the cue in its actions."""
+    environment = five_step_recall()
+    agent = RTRRL.default(environment, cell=MemorylessConfig(), rule=Immediate(), meta_input=False)
+    _, states = train_seeds(agent, environment, 24_000)
+    assert (np.abs(mean_returns(agent, environment, states)) < 0.6).all()
 
 
 GAMMA = 0.9  # value 10
 
-# The final observation's value is bootstrapped from and never itself corrected, so it has to
-# generalise: an RTU, which tells the time, needs more than 4 steps for that. The paper's clipping
-# makes a mean out of few large and many small errors wrong, more so the longer the episode.
-WORLDS = {"default": TruncatedValue(10), "paper": TruncatedValue(4)}
-each_world = pytest.mark.parametrize(
-    ("agent", "world"), [(AGENTS[name], WORLDS[name]) for name in AGENTS], ids=AGENTS
+# The value of the final observation is bootstrapped from and never corrected itself, so it has to
+# generalise: an RTU, whose state depends on the time, needs more than 4 steps for that. The paper's
+# clipping biases a mean of few large and many small errors, the more the longer the episode.
+ENVIRONMENTS = {"default": TruncatedValue(10), "paper": TruncatedValue(4)}
+each_environment = pytest.mark.parametrize(
+    ("agent", "environment"), [(AGENTS[name], ENVIRONMENTS[name]) for name in AGENTS], ids=AGENTS
 )
 
 
-@each_world
-def test_a_truncated_episode_is_bootstrapped(agent, world):
-    agent = agent(world, gamma=GAMMA)
-    _, states = lived(agent, world, 24_000)
+@each_environment
+def test_a_truncated_episode_is_bootstrapped(agent, environment):
+    agent = agent(environment, gamma=GAMMA)
+    _, states = train_seeds(agent, environment, 24_000)
     found = values(agent, states)
-    np.testing.assert_allclose(np.median(found), world.value(GAMMA), atol=3.0)
-    assert (found > world.value(GAMMA) / 2).all()
-    assert (found < world.value(GAMMA) * 2).all()
+    np.testing.assert_allclose(np.median(found), environment.value(GAMMA), atol=3.0)
+    assert (found > environment.value(GAMMA) / 2).all()
+    assert (found < environment.value(GAMMA) * 2).all()
 
 
-@each_world
-def test_a_truncation_taken_for_a_termination_is_worth_less(agent, world):
-    """The same agent and episodes with discount 0 at the cut: the value of an episode at most."""
-    wrong = TruncationAsTermination(world)
+@each_environment
+def test_a_truncation_treated_as_termination_has_a_lower_value(agent, environment):
+    """With discount 0 at the truncation the value is that of one episode at most."""
+    wrong = TruncationAsTermination(environment)
     agent = agent(wrong, gamma=GAMMA)
-    _, states = lived(agent, wrong, 8000)
-    most = sum(GAMMA**k for k in range(world.steps))
+    _, states = train_seeds(agent, wrong, 8000)
+    most = sum(GAMMA**k for k in range(environment.steps))
     assert (values(agent, states) < most + 1.0).all()
     assert (values(agent, states) > 0.5).all()
-    assert most + 1.0 < world.value(GAMMA) - 2.0
+    assert most + 1.0 < environment.value(GAMMA) - 2.0
 
 
 @pytest.mark.parametrize("end", ["truncation", "termination"])
 def test_td0_without_memory_finds_the_fixed_point(end):
-    """All observations are alike here, so both fixed points are known exactly."""
-    world = bare = TruncatedValue(4)
+    """All observations are equal, so both fixed points are known exactly."""
+    environment = bare = TruncatedValue(4)
     if end == "termination":
-        world = TruncationAsTermination(bare)
+        environment = TruncationAsTermination(bare)
     agent = RTRRL.default(
-        world,
+        environment,
         cell=MemorylessConfig(),
         rule=Immediate(),
         lambda_actor=0.0,
         lambda_critic=0.0,
         lambda_recurrent=0.0,
-        reward_normalizer=RawRewards(),
+        rewards=RawRewards(),
         optimizer=Adam(3e-4, clip=math.inf),
         meta_input=False,
         gamma=GAMMA,
     )
-    _, states = lived(agent, world, 6000)
+    _, states = train_seeds(agent, environment, 6000)
     if end == "truncation":
         np.testing.assert_allclose(values(agent, states), bare.value(GAMMA), rtol=0.03)
     else:
@@ -157,17 +137,17 @@ def test_td0_without_memory_finds_the_fixed_point(end):
 
 @each_agent
 def test_the_mean_of_a_gaussian_moves_to_the_target(agent):
-    world = ContinuousBandit()
-    agent = agent(world)
-    born, states = lived(agent, world, 8000)
+    environment = ContinuousBandit()
+    agent = agent(environment)
+    first, states = train_seeds(agent, environment, 8000)
 
     @quick_jit
     @jax.vmap
     def mean(state):
-        cell, now = state.parameters.cell, state.now
-        return agent.policy.mode(state.parameters.actor(cell.features(now.h, now.x)))[0]
+        params, last = state.params, state.last
+        return agent.policy.mode(params.actor(params.cell.features(last.h, last.x)))[0]
 
-    assert np.abs(mean(born) - world.target).mean() > 0.2, "already there"
-    np.testing.assert_allclose(mean(states), world.target, atol=0.1)
-    narrow = agent.policy.narrowest  # the default's policy never closes
-    assert (score(agent, world, states) > -0.05 - 3 * narrow**2).all()
+    assert np.abs(mean(first) - environment.target).mean() > 0.2, "already learned"
+    np.testing.assert_allclose(mean(states), environment.target, atol=0.1)
+    narrow = agent.policy.narrowest  # the default's policy keeps this σ
+    assert (mean_returns(agent, environment, states) > -0.05 - 3 * narrow**2).all()

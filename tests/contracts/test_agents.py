@@ -1,4 +1,4 @@
-"""One battery that every agent passes: each cell, rule and option in one of them at least."""
+"""Contracts of all agents, with each cell, rule and option in at least one of them."""
 
 import dataclasses
 import functools
@@ -11,22 +11,23 @@ import pytest
 
 from rtrrl import RTRRL, cells, gradients
 from rtrrl.agents import PPO, ActorCritic
-from rtrrl.agents.registry import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, make_agent
 from rtrrl.cells import CELLS
 from rtrrl.environments import Box, Discrete, Environment, MultiDiscrete
 from rtrrl.gradients import RULES
 from rtrrl.learning import readouts, traces
+from rtrrl.learning.input_pipeline import InputPipeline
 from rtrrl.learning.normalizers import ReturnScaledRewards, RunningObservations
 from rtrrl.learning.policies import Gaussian, GlobalSpread, VarianceScaledScore
 from rtrrl.types import Fixed, TimeStep, parameters
 from tests.members import quick_jit
 
 STEPS, SEEDS = 200, 2
-SMALL = {name: dataclasses.replace(recipe, hidden_size=3) for name, recipe in CELLS.items()}
+SMALL = {name: dataclasses.replace(config, hidden_size=3) for name, config in CELLS.items()}
 
 
 class Tiny(Environment):
-    """Noise for observations, reward for large actions; ends every 7 or so steps, both ways."""
+    """Random observations, rewards that grow with actions; episodes of about 7 steps."""
 
     actions: Discrete | MultiDiscrete | Box = eqx.field(static=True)
 
@@ -49,7 +50,7 @@ class Tiny(Environment):
         return state, TimeStep(observation, reward, 1.0 - terminated, terminated | truncated)
 
 
-WORLDS = {
+ENVIRONMENTS = {
     "discrete": Tiny(Discrete(3)),
     "continuous": Tiny(Box.of(-2, 1, (2,))),
     "choices": Tiny(MultiDiscrete((2, 3))),
@@ -62,103 +63,100 @@ FITTING = {
     "immediate": "memoryless",
     "frozen": "lru",
 }
-"""A cell for each rule; a GRU, whose units read each other and do not leak, where it will do."""
+"""A cell for each rule; else a GRU, whose units depend on each other and do not leak."""
 
-UNSEEN = set(CELLS) - {"gru", "rtu", *FITTING.values()}
+OTHER_CELLS = set(CELLS) - {"gru", "rtu", *FITTING.values()}
 
 CHANGES = {
     **{
         f"rule-{name}": {"rule": rule, "cell": SMALL[FITTING.get(name, "gru")]}
         for name, rule in RULES.items()
     },
-    **{f"cell-{name}": {"cell": SMALL[name]} for name in sorted(UNSEEN)},
+    **{f"cell-{name}": {"cell": SMALL[name]} for name in sorted(OTHER_CELLS)},
     "wired": {
         "cell": cells.CTRNNConfig(hidden_size=8, dt=0.5, wiring=cells.NCP(0.6)),
         "rule": gradients.RFLO(),
     },
     "average-reward-replacing": {
-        "discount": 1.0,
+        "gamma": 1.0,
         "average_reward_rate": 0.01,
         "trace": traces.Replacing(),
     },
-    "attenuated-alone-dutch": {"attenuate": True, "meta_input": False, "trace": traces.Dutch()},
-    "one-width": {
+    "attenuated-no-meta-dutch": {"attenuate": True, "meta_input": False, "trace": traces.Dutch()},
+    "global-spread": {
         "policy": Gaussian((-2.0,) * 2, (1.0,) * 2, GlobalSpread(), VarianceScaledScore())
     },
-    "normalized": {
-        "observation_normalizer": RunningObservations(),
-        "reward_normalizer": ReturnScaledRewards(),
-    },
+    "normalized": {"inputs": InputPipeline(RunningObservations(), ReturnScaledRewards())},
 }
-BRIEF = {"rollout": 64, "sequence": 8, "minibatches": 2, "epochs": 2}
-"""So that PPO learns thrice in the steps here."""
-
+SHORT_ROLLOUTS = {"rollout": 64, "sequence": 8, "minibatches": 2, "epochs": 2}
+"""With these PPO learns three times in the steps here."""
 
 NAMED = ("default", "paper", "ppo", "ppo-lru", "model-based", "random")
-"""The presets that are more than one of the changes above; tests/test_presets.py has them all."""
+"""The presets that differ in more than one of the changes above; tests/agents has all."""
 
-PLAYING = {*NAMED, "attenuated-alone-dutch", "normalized", "rule-frozen"}
-"""Those that differ in how they act, not in how they learn alone."""
+DIFFERENT_WHEN_FROZEN = {*NAMED, "attenuated-no-meta-dutch", "normalized", "rule-frozen"}
+"""Those that differ in how they act, not only in how they learn."""
 
 
-def build(name: str, world: Environment):
+def build(name: str, environment: Environment):
     if name not in PRESETS:
-        return RTRRL.default(world, **{"cell": SMALL["rtu"]} | CHANGES[name])
-    agent = preset(name, world)
+        return RTRRL.default(environment, **{"cell": SMALL["rtu"]} | CHANGES[name])
+    agent = make_agent(name, environment)
     if not isinstance(agent, ActorCritic):
         return agent
     cell = dataclasses.replace(agent.cell, hidden_size=3)
-    return dataclasses.replace(agent, cell=cell, **BRIEF if isinstance(agent, PPO) else {})
+    return dataclasses.replace(agent, cell=cell, **SHORT_ROLLOUTS if isinstance(agent, PPO) else {})
 
 
 CONTINUOUS = ("default", "paper", "ppo", "random")
-# Policies and the rest of an agent know nothing of each other: some presets alone see both kinds.
+# policies and the rest of an agent are independent: only some presets are run with both kinds
 CASES = [
     *((name, "discrete") for name in NAMED),
     *((name, "continuous") for name in CONTINUOUS),
     *(
         (name, ("discrete", "continuous")[i % 2])
         for i, name in enumerate(CHANGES)
-        if name != "one-width"
+        if name != "global-spread"
     ),
-    ("one-width", "continuous"),
+    ("global-spread", "continuous"),
     *((name, "choices") for name in ("default", "ppo")),
 ]
 each_case = pytest.mark.parametrize(("name", "kind"), CASES, ids=["-".join(case) for case in CASES])
 
 
 @functools.cache
-def lives(name: str, kind: str):
-    """200 steps of two seeds: agent, first state, last state, what was seen of each step."""
-    world = WORLDS[kind]
-    agent = build(name, world)
+def run(name: str, kind: str):
+    """200 steps of two seeds: agent, first state, last state, infos and actions."""
+    environment = ENVIRONMENTS[kind]
+    agent = build(name, environment)
 
-    def turn(carry, key):
-        state, place, action = carry
-        place, seen = world.step(key, place, action)
-        state, action, info = agent.step(state, seen.observation, seen.reward, seen.discount)
-        done = action
-        place_0, observation = world.reset(jax.random.fold_in(key, 1))
-        begun = agent.begin(state, observation)
-        carry = jax.tree.map(
-            lambda new, old: jnp.where(seen.last, new, old),
-            (begun[0], place_0, begun[1]),
-            (state, place, action),
+    def body(carry, key):
+        state, env_state, action = carry
+        env_state, timestep = environment.step(key, env_state, action)
+        state, action, info = agent.step(
+            state, timestep.observation, timestep.reward, timestep.discount
         )
-        return carry, (info, done)
+        reset_state, observation = environment.reset(jax.random.fold_in(key, 1))
+        first_state, first_action = agent.begin(state, observation)
+        carry = jax.tree.map(
+            lambda new, old: jnp.where(timestep.last, new, old),
+            (first_state, reset_state, first_action),
+            (state, env_state, action),
+        )
+        return carry, (info, action)
 
     @quick_jit
     @jax.vmap
-    def life(key):
+    def run_seed(key):
         first = agent.init(key)
-        place, observation = world.reset(key)
+        env_state, observation = environment.reset(key)
         state, action = agent.begin(first, observation)
-        start = (state, place, action)
+        start = (state, env_state, action)
         # a scan refuses a state whose structure, shapes or dtypes change
-        (last, _, _), history = jax.lax.scan(turn, start, jax.random.split(key, STEPS))
+        (last, _, _), history = jax.lax.scan(body, start, jax.random.split(key, STEPS))
         return first, last, history
 
-    first, last, (info, actions) = life(jax.random.split(jax.random.key(1), SEEDS))
+    first, last, (info, actions) = run_seed(jax.random.split(jax.random.key(1), SEEDS))
     return agent, first, last, info, np.asarray(actions)
 
 
@@ -175,7 +173,7 @@ def same(ours, theirs) -> bool:
 
 @each_case
 def test_every_number_stays_finite(name, kind):
-    _, _, last, info, actions = lives(name, kind)
+    _, _, last, info, actions = run(name, kind)
     for leaf in numbers((last, info, actions)):
         assert np.isfinite(leaf).all()
     for leaf in jax.tree.leaves(info):
@@ -183,9 +181,9 @@ def test_every_number_stays_finite(name, kind):
 
 
 @each_case
-def test_actions_are_of_the_space(name, kind):
-    *_, actions = lives(name, kind)
-    space = WORLDS[kind].action_space
+def test_actions_are_in_the_action_space(name, kind):
+    *_, actions = run(name, kind)
+    space = ENVIRONMENTS[kind].action_space
     if isinstance(space, Discrete):
         assert actions.shape == (SEEDS, STEPS)
         assert np.issubdtype(actions.dtype, np.integer)
@@ -199,19 +197,19 @@ def test_actions_are_of_the_space(name, kind):
         assert (actions >= np.array(space.low)).all()
         assert (actions <= np.array(space.high)).all()
         assert actions.std() > 0.01
-    assert (actions[0] != actions[1]).any(), "two keys, two lives"
+    assert (actions[0] != actions[1]).any(), "the two seeds differ"
 
 
 @each_case
-def test_all_that_should_learn_does_and_nothing_else(name, kind):
-    agent, first, last, *_ = lives(name, kind)
+def test_trainable_parameters_change_and_others_do_not(name, kind):
+    agent, first, last, *_ = run(name, kind)
     if not isinstance(agent, ActorCritic):
         assert first.steps.shape == (SEEDS,)
         return
-    before, after = first.parameters, last.parameters
+    before, after = first.params, last.params
     for part in ("actor", "critic"):
-        read, learnt = (numbers(parameters(getattr(each, part))) for each in (before, after))
-        assert all((a != b).any(axis=-1).all() for a, b in zip(read, learnt, strict=True))
+        old, new = (numbers(parameters(getattr(each, part))) for each in (before, after))
+        assert all((a != b).any(axis=-1).all() for a, b in zip(old, new, strict=True))
     assert same(_fixed(before), _fixed(after))
     assert bool(numbers(_fixed(before))) == (agent.feedback == readouts.RandomFeedback())
     carried = jax.vmap(cells.recurrent_parameters)
@@ -222,8 +220,8 @@ def test_all_that_should_learn_does_and_nothing_else(name, kind):
             numbers(carried(before.cell)), numbers(carried(after.cell)), strict=True
         ):
             assert (ours != theirs).any()
-    for shape_only in after.cell.feedforward:
-        assert (getattr(before.cell, shape_only) != getattr(after.cell, shape_only)).any()
+    for name in after.cell.feedforward:
+        assert (getattr(before.cell, name) != getattr(after.cell, name)).any()
     if isinstance(after.cell, cells.CTRNN):
         assert (after.cell.tau >= 1).all()
         assert (np.asarray(after.cell.weight)[~np.asarray(after.cell.mask)] == 0).all()
@@ -240,36 +238,37 @@ def _fixed(tree):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [case for case in CASES if case[0] in PLAYING], ids=lambda part: part
+    ("name", "kind"),
+    [case for case in CASES if case[0] in DIFFERENT_WHEN_FROZEN],
+    ids=lambda part: part,
 )
-def test_the_frozen_agent_acts_and_does_not_learn(name, kind):
-    agent, _, last, *_ = lives(name, kind)
+def test_a_frozen_agent_acts_and_does_not_learn(name, kind):
+    agent, _, last, *_ = run(name, kind)
     state = jax.tree.map(lambda leaf: leaf[0], last)
-    world = WORLDS[kind]
+    environment, frozen = ENVIRONMENTS[kind], agent.frozen(state)
 
     @quick_jit
-    def play(key):
-        player = agent.frozen(state)
-        start, action = player.begin(player.init(key), world.reset(key)[1])
+    def run_frozen(key):
+        start = frozen.begin(frozen.init(key), environment.reset(key)[1])
 
-        def turn(carry, key):
-            play, action = carry
-            _, seen = world.step(key, jnp.zeros(()), action)
-            # a reward that no learner could ignore
-            play, action, info = player.step(
-                play, seen.observation, 1e3 * seen.reward, seen.discount
+        def body(carry, key):
+            state, action = carry
+            _, timestep = environment.step(key, jnp.zeros(()), action)
+            # a reward that would change any parameter that is still learned
+            reward = 1e3 * timestep.reward
+            state, action, info = frozen.step(
+                state, timestep.observation, reward, timestep.discount
             )
-            return (play, action), info
+            return (state, action), info
 
-        (end, action), info = jax.lax.scan(turn, (start, action), jax.random.split(key, 20))
-        return player, player.frozen(end), end, action, info
+        return jax.lax.scan(body, start, jax.random.split(key, 20))
 
-    player, after, end, action, info = play(jax.random.key(2))
+    (end, action), info = run_frozen(jax.random.key(2))
     if isinstance(agent, ActorCritic):
-        theirs, ours = player.parameters, state.parameters
+        theirs, ours = frozen.params, state.params
         assert same((theirs.actor, theirs.cell), (ours.actor, ours.cell))
-    assert same(player, after)
+    assert same(frozen, frozen.frozen(end))
     assert all(np.isfinite(leaf).all() for leaf in numbers((end, info)))
     assert action.shape == agent.policy.no_action.shape
-    # a player carries its present and its key; no room for anything learned
+    # too small for anything learned
     assert sum(leaf.size for leaf in numbers(end)) < 64

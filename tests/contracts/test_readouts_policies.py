@@ -1,4 +1,4 @@
-"""Batteries for readouts and policies."""
+"""Contracts of readouts and policies."""
 
 import dataclasses
 
@@ -26,8 +26,8 @@ FEEDBACKS = [Symmetric(), RandomFeedback(), RandomFeedback(scale=3.0)]
 POLICIES = {
     "categorical": Categorical(3),
     "factored": Factored((3, 2)),
-    "blind categorical": Categorical(3, 0.2),
-    "blind factored": Factored((3, 2), 0.2),
+    "categorical with exploration": Categorical(3, 0.2),
+    "factored with exploration": Factored((3, 2), 0.2),
     "gaussian": Gaussian((-2.0, 0.0), (4.0, 1.0)),
     "global": Gaussian((-2.0, 0.0), (4.0, 1.0), GlobalSpread()),
     "unbounded": Gaussian((-np.inf,), (np.inf,)),
@@ -37,7 +37,7 @@ DRAWS = 4000
 
 each_feedback = pytest.mark.parametrize("feedback", FEEDBACKS, ids=lambda f: type(f).__name__)
 each_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
-EXACT = {name: policy for name, policy in POLICIES.items() if "blind" not in name}
+EXACT = {name: policy for name, policy in POLICIES.items() if "exploration" not in name}
 """Those whose score is the derivative of log π."""
 each_exact_policy = pytest.mark.parametrize("policy", EXACT.values(), ids=EXACT)
 
@@ -60,7 +60,7 @@ def test_readout(feedback):
     readout = feedback.readout(4, 2, 0.5, jax.random.key(0))
     features, y_bar = jnp.arange(4.0), jnp.array([1.0, -2.0])
     assert readout.weight.shape == (2, 5)
-    assert not readout.weight[:, -1].any(), "no bias at birth"
+    assert not readout.weight[:, -1].any(), "the initial bias is zero"
     biased = eqx.tree_at(lambda r: r.weight, readout, readout.weight.at[:, -1].set(7.0))
     np.testing.assert_allclose(biased(features), readout.weight[:, :-1] @ features + 7, rtol=1e-6)
     assert readout.pullback(y_bar).shape == (4,)
@@ -72,7 +72,7 @@ def test_readout(feedback):
 
 
 @each_feedback
-def test_readouts_weights_have_the_promised_scale(feedback):
+def test_initial_weights_have_the_given_scale(feedback):
     readout = feedback.readout(100, 50, 0.5, jax.random.key(0))
     assert readout.weight[:, :-1].std() == pytest.approx(0.5 / 10, rel=0.05)
     if isinstance(feedback, RandomFeedback):
@@ -101,8 +101,8 @@ def test_score_is_the_derivative_of_the_log_probability(policy, x64):
 
 
 @each_policy
-def test_score_is_zero_on_average_and_not_by_itself(policy):
-    """E[∇ log π] = 0. A draw that carried a gradient would make the mean's score exactly 0."""
+def test_score_is_zero_on_average_and_not_identically(policy):
+    """E[∇ log π] = 0. A gradient through the sample would make the mean's score exactly 0."""
     y = outputs(policy)
     scores = np.asarray(over_draws(policy.score)(y, draws(policy, y)))
     standard = scores.std(axis=0) / DRAWS**0.5
@@ -111,8 +111,8 @@ def test_score_is_zero_on_average_and_not_by_itself(policy):
 
 
 @each_exact_policy
-def test_a_draw_carries_no_gradient(policy):
-    """∇_y log π(sample(y) | y), draw included, is the score of that draw held fixed."""
+def test_a_sample_carries_no_gradient(policy):
+    """∇_y log π(sample(y) | y), through the sample too, is the score of the sample held fixed."""
     y, key = outputs(policy), jax.random.key(3)
     own = lambda y: policy.log_probability(y, policy.sample(key, y))  # noqa: E731
     through = quick_jit(jax.grad(own))(y)
@@ -122,7 +122,7 @@ def test_a_draw_carries_no_gradient(policy):
 
 
 @each_policy
-def test_entropy_is_the_mean_surprise(policy):
+def test_entropy_is_the_mean_of_minus_log_probability(policy):
     y = outputs(policy)
     surprise = -over_draws(policy.log_probability)(y, draws(policy, y))
     standard = surprise.std() / DRAWS**0.5
@@ -149,7 +149,7 @@ def test_categorical_by_hand():
     assert (draws(policy, y) == 0).mean() == pytest.approx(0.75, abs=0.03)
 
 
-def test_blind_actions_by_hand():
+def test_random_actions_by_hand():
     """ε = 0.2 of two actions: 0.8 · [0.75, 0.25] + 0.1."""
     policy = Categorical(2, 0.2)
     y, pi = jnp.log(jnp.array([0.75, 0.25])), np.array([0.7, 0.3])
@@ -159,26 +159,25 @@ def test_blind_actions_by_hand():
     assert float(policy.entropy(y)) == pytest.approx(-(pi @ np.log(pi)), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["blind categorical", "blind factored"])
+@pytest.mark.parametrize("name", ["categorical with exploration", "factored with exploration"])
 def test_entropy_gradient_of_a_mixture_is_the_derivative(name, x64):
     policy = POLICIES[name]
     y = outputs(policy)
     np.testing.assert_allclose(policy.entropy_gradient(y), jax.grad(policy.entropy)(y), rtol=1e-9)
 
 
-def test_who_explores_can_find_out_that_he_is_wrong():
-    """Certain of action 0: without blind actions the other one is never tried nor credited."""
+def test_with_exploration_an_improbable_action_is_tried_and_has_a_score():
     y, other = jnp.array([60.0, 0.0]), jnp.array(1)
-    closed, open_ = Categorical(2), Categorical(2).exploring()
-    assert not (draws(closed, y) == 1).any()
-    assert float(jnp.exp(open_.log_probability(y, other))) > 1e-4
-    assert float(open_.score(y, other)[1]) > 0.99
-    derivative = jax.grad(open_.log_probability)(y, other)
-    assert float(jnp.abs(derivative).max()) < 1e-6, "the exact one says nothing there"
+    plain, exploring = Categorical(2), Categorical(2).with_exploration()
+    assert not (draws(plain, y) == 1).any()
+    assert float(jnp.exp(exploring.log_probability(y, other))) > 1e-4
+    assert float(exploring.score(y, other)[1]) > 0.99
+    derivative = jax.grad(exploring.log_probability)(y, other)
+    assert float(jnp.abs(derivative).max()) < 1e-6, "the exact derivative vanishes"
 
 
 @pytest.mark.parametrize("kind", [lambda e: Categorical(2, e), lambda e: Factored((2, 3), e)])
-def test_a_share_of_blind_actions_is_a_share(kind):
+def test_exploration_must_be_below_one(kind):
     with pytest.raises(ValueError, match=r"exploration is 1\.0.*\[0, 1\)"):
         kind(1.0)
 
@@ -186,8 +185,8 @@ def test_a_share_of_blind_actions_is_a_share(kind):
 def test_bounded_gaussian_by_hand():
     """Space [−2, 4]: centre 1, half width 3."""
     policy = Gaussian((-2.0,), (4.0,))
-    share = (np.log(0.2) + 5) / 6  # log σ = −5 + 6 sigmoid(s + log 5)
-    y = jnp.array([np.arctanh(0.5), np.log(share / (1 - share)) - np.log(5)])
+    level = (np.log(0.2) + 5) / 6  # log σ = −5 + 6 sigmoid(s + log 5)
+    y = jnp.array([np.arctanh(0.5), np.log(level / (1 - level)) - np.log(5)])
     assert float(policy.mode(y)[0]) == pytest.approx(2.5)
     sampled = draws(policy, y)
     assert sampled.mean() == pytest.approx(2.5, abs=0.04)
@@ -217,10 +216,10 @@ def test_factored_choices_are_independent():
     assert (sampled == [0, 2]).all(axis=1).mean() == pytest.approx(0.375, abs=0.03)
 
 
-def test_variance_scaling_takes_the_variance_out_of_the_score():
+def test_the_variance_scaled_score_does_not_grow_as_sigma_falls():
     """(σ/half)² ∇ log π: as σ → 0 the mean's part stays (a − μ)/half · tanh', without 1/σ²."""
     plain = Gaussian((-2.0, 0.0), (4.0, 1.0))
-    scaled = dataclasses.replace(plain, scoring=VarianceScaledScore())
+    scaled = dataclasses.replace(plain, score_estimator=VarianceScaledScore())
     y, action = jnp.array([0.3, -0.2, -1.5, 0.4]), jnp.array([1.0, 0.7])
     _, sigma = plain._distribution(y)
     factor = np.tile((np.asarray(sigma) / [3.0, 0.5]) ** 2, 2)
@@ -229,7 +228,7 @@ def test_variance_scaling_takes_the_variance_out_of_the_score():
 
 
 @each_feedback
-def test_constants_are_read_from_no_feature(feedback):
+def test_constants_depend_on_no_feature(feedback):
     inner = feedback.readout(4, 2, 1.0, jax.random.key(0))
     readout = WithConstants(inner, jnp.array([7.0]))
     features, y_bar = jnp.arange(4.0), jnp.array([1.0, -2.0, 0.5])
@@ -240,7 +239,7 @@ def test_constants_are_read_from_no_feature(feedback):
     np.testing.assert_array_equal(gradient.constant, [0.5])
 
 
-def test_sigma_is_kept_within_reason():
+def test_sigma_has_bounds():
     policy = Gaussian((-1.0,), (1.0,))
     entropy = lambda s: float(policy.entropy(jnp.array([0.0, s])))  # noqa: E731
     standard = 0.5 * np.log(2 * np.pi * np.e)
@@ -249,8 +248,8 @@ def test_sigma_is_kept_within_reason():
     assert entropy(100.0) == pytest.approx(standard + 1)
 
 
-def test_beyond_its_bounds_a_gaussian_can_come_back():
-    """A clip would have no gradient there."""
+def test_a_gaussian_has_gradients_beyond_its_bounds():
+    """Where a clipped one would have none."""
     policy = Gaussian((-1.0,), (1.0,))
     for y in (jnp.array([2.5, 3.0]), jnp.array([-2.5, -3.0])):
         assert (jnp.abs(policy.score(y, jnp.array([0.3]))) > 1e-3).all()
@@ -264,7 +263,7 @@ def test_policy_for_a_space():
 
 
 @pytest.mark.parametrize("space", [Box.of(0, 1, (2, 2)), "a dictionary"])
-def test_unsupported_space_is_said_by_name(space):
+def test_an_unsupported_space_is_named(space):
     with pytest.raises(
         UnsupportedSpaceError, match="expected Discrete, MultiDiscrete or a flat Box"
     ) as refusal:

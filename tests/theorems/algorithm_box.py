@@ -7,7 +7,7 @@ class AlgorithmBox:
     """RTRRL §1 line by line, ascending with plain step sizes.
 
     `theta` has W, tau, W_A and W_C; `B_A` and `B_C` are the feedback matrices; `s` the settings.
-    The caller says which action was taken: `acted`.
+    The caller passes the action that was taken to `acted`.
     """
 
     def __init__(self, theta, B_A, B_C, s):

@@ -1,4 +1,4 @@
-"""The agent is the paper's algorithm: the same parameters as a NumPy version of the box."""
+"""The agent is the paper's algorithm: the same parameters as its box in NumPy."""
 
 import dataclasses
 
@@ -46,7 +46,7 @@ CASES = {
 def agent_with(s):
     return RTRRL(
         task="none",
-        observations=2,
+        observation_size=2,
         policy=Categorical(2),
         cell=CTRNNConfig(hidden_size=3, dt=s["dt"]),
         optimizer=PerGroup(
@@ -64,12 +64,12 @@ def agent_with(s):
     )
 
 
-def learnt(groups):
+def learned(params):
     return {
-        "W": groups.cell.weight.T,
-        "tau": groups.cell.tau,
-        "W_A": groups.actor.weight,
-        "W_C": groups.critic.weight,
+        "W": params.cell.weight.T,
+        "tau": params.cell.tau,
+        "W_A": params.actor.weight,
+        "W_C": params.critic.weight,
     }
 
 
@@ -78,12 +78,15 @@ def test_agent_is_the_algorithm_box(case):
     s = SETTINGS | CASES[case]
     agent = agent_with(s)
     state = agent.init(jax.random.key(0))
-    theta = state.parameters
-    # readouts' biases, zero at birth, take part
-    theta = eqx.tree_at(lambda g: g.actor.weight, theta, theta.actor.weight.at[:, -1].set(0.3))
-    state = dataclasses.replace(state, parameters=theta)
-    feedback = theta.actor.feedback.value, theta.critic.feedback.value
-    box = AlgorithmBox(learnt(theta), *feedback, s)
+    # biases of readouts are zero initially
+    params = eqx.tree_at(
+        lambda params: params.actor.weight,
+        state.params,
+        replace_fn=lambda weight: weight.at[:, -1].set(0.3),
+    )
+    state = dataclasses.replace(state, params=params)
+    feedback = params.actor.feedback.value, params.critic.feedback.value
+    box = AlgorithmBox(learned(params), *feedback, s)
     begin, step = jax.jit(agent.begin), jax.jit(agent.step)
     rng = np.random.default_rng(0)
 
@@ -99,8 +102,8 @@ def test_agent_is_the_algorithm_box(case):
             state, action, info = step(state, jnp.asarray(o), jnp.asarray(r), jnp.asarray(discount))
             assert float(info.td_error) == pytest.approx(box.step(o, r, discount), rel=1e-10)
             box.acted(action)
-            for name, value in learnt(state.parameters).items():
+            for name, value in learned(state.params).items():
                 np.testing.assert_allclose(value, box.theta[name], rtol=0, atol=1e-10)
-    for name, value in learnt(theta).items():  # the test has seen everything learn
+    for name, value in learned(params).items():  # everything has changed
         assert np.abs(value - box.theta[name]).max() > 1e-2
     assert float(state.average_reward) == pytest.approx(box.average_reward)

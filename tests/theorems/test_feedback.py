@@ -1,4 +1,4 @@
-"""What the recurrence is told: backpropagation, or the same through a fixed random matrix."""
+"""Errors reach the cell by backpropagation, or through a fixed random matrix."""
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ from rtrrl.learning.optimizers import Adam
 from rtrrl.learning.policies import Categorical
 from rtrrl.learning.readouts import RandomFeedback, Symmetric
 from rtrrl.types import parameters
+from tests.helpers import run_steps
 from tests.members import assert_same, quick_jit
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -44,13 +45,13 @@ def test_random_feedback_goes_through_the_fixed_matrix(features):
     assert gradient.feedback is None
 
 
-def still(agent_feedback, recipe):
-    """An agent that computes its gradients and does not move: its trace is the gradient."""
+def still(agent_feedback, config):
+    """An agent with λ = 0 and a learning rate of 0: its trace is the gradient."""
     return RTRRL(
         task="none",
-        observations=2,
+        observation_size=2,
         policy=Categorical(3),
-        cell=recipe,
+        cell=config,
         rule=RTRL(),
         feedback=agent_feedback,
         optimizer=Adam(learning_rate=0.0),
@@ -61,53 +62,44 @@ def still(agent_feedback, recipe):
     )
 
 
-def telling(readout):
-    """The readout that the recurrence believes in: W, or B in its place."""
+def backward_readout(readout):
+    """The readout whose gradient the cell receives: with B in place of W for random feedback."""
     if not hasattr(readout, "feedback"):
         return readout
-    believed = readout.weight.at[:, :-1].set(readout.feedback.value)
-    return eqx.tree_at(lambda r: r.weight, readout, believed)
+    weight = readout.weight.at[:, :-1].set(readout.feedback.value)
+    return eqx.tree_at(lambda r: r.weight, readout, weight)
 
 
 @pytest.mark.parametrize(
-    ("feedback", "recipe"),
+    ("feedback", "config"),
     [(Symmetric(), LRUConfig(hidden_size=3)), (RandomFeedback(), GRUConfig(hidden_size=3))],
     ids=["symmetric-lru", "random-gru"],
 )
-def test_agents_gradient_is_that_of_value_and_log_probability_through_time(feedback, recipe):
-    """∇[v̂(hₜ) + η_A log π(aₜ|hₜ)] at hₜ, the state that δ is about: never at h'."""
-    agent = still(feedback, recipe)
-    state = agent.init(jax.random.key(0))
-    theta, step = state.parameters, quick_jit(agent.step)
+def test_agents_gradient_is_that_of_value_and_log_probability_through_time(feedback, config):
+    """∇[v̂(hₜ) + η_A log π(aₜ|hₜ)] at hₜ, the state before the step, never at h'."""
+    agent = still(feedback, config)
     observations = jax.random.normal(jax.random.key(1), (5, 2))
-    state, _ = quick_jit(agent.begin)(state, observations[0])
-    before, input_size = state, [state.now.x]
-    for t in range(1, 5):
-        before = state
-        state, _, _ = step(state, observations[t], jnp.array(0.1 * t), jnp.ones(()))
-        inputs.append(state.now.x)
+    states, _ = run_steps(agent, agent.init(jax.random.key(0)), observations, 0.1 * np.arange(1, 5))
+    *_, before, after = states
+    params, h = before.params, before.last.h
 
-    # of the last step; its own x is h' 's business
-    inputs, action, h = inputs[:-1], before.now.action, before.now.h
-    y_now = theta.actor(theta.cell.features(h, inputs[-1]))
-    score = agent.policy.score(y_now, action)
+    # the input of the last step does not enter h
+    inputs = [state.last.x for state in states[:-1]]
+    features = params.cell.features(h, inputs[-1])
+    score = agent.policy.score(params.actor(features), before.last.action)
 
     @quick_jit
-    def gradient(learnt):
-        def objective(learnt):
-            cell = eqx.combine(learnt, theta.cell)
-            h = cell.initial_state()
-            for x in inputs:
-                h = cell(h, x)
-            features = cell.features(h, inputs[-1])
-            told = telling(theta.actor)(features)
-            return telling(theta.critic)(features)[0] + ETA * score @ told
+    @jax.grad
+    def gradient(learned):
+        cell = eqx.combine(learned, params.cell)
+        h = cell.initial_state()
+        for x in inputs:
+            h = cell(h, x)
+        features = cell.features(h, inputs[-1])
+        value = backward_readout(params.critic)(features)[0]
+        return value + ETA * score @ backward_readout(params.actor)(features)
 
-        return jax.grad(objective)(learnt)
-
-    assert_same(state.traces.cell, gradient(parameters(theta.cell)))
-    features = theta.cell.features(h, inputs[-1])
-    np.testing.assert_allclose(state.traces.critic.weight, [[*features, 1.0]], rtol=1e-12)
-    np.testing.assert_allclose(
-        state.traces.actor.weight, np.outer(score, [*features, 1.0]), rtol=1e-10
-    )
+    traces = after.traces
+    assert_same(traces.cell, gradient(parameters(params.cell)))
+    np.testing.assert_allclose(traces.critic.weight, [[*features, 1.0]], rtol=1e-12)
+    np.testing.assert_allclose(traces.actor.weight, np.outer(score, [*features, 1.0]), rtol=1e-10)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtrrl.agents import PPO
-from rtrrl.agents.rollout_buffer import Experience, Transition
+from rtrrl.agents.rollout_buffer import Sequences, Transition
 from rtrrl.cells import CELLS
 from rtrrl.learning.policies import Categorical, Gaussian
 from rtrrl.learning.returns import generalized_advantages, lambda_returns
@@ -23,21 +23,21 @@ CASES = [
 SEQUENCES, TIME = 2, 4
 
 
-def minibatch(agent: PPO, cell) -> Experience:
-    """Random numbers; episodes begin within sequences and at the start of one."""
+def random_minibatch(agent: PPO, cell) -> Sequences:
+    """Random numbers, with first steps of episodes within sequences and at the start of one."""
     rng = np.random.default_rng(0)
     draw = lambda *shape: jnp.asarray(rng.normal(size=(SEQUENCES, *shape)))  # noqa: E731
-    begun = np.zeros((SEQUENCES, TIME), bool)
-    begun[0, 2] = begun[1, 0] = begun[1, 3] = True
+    is_first = np.zeros((SEQUENCES, TIME), bool)
+    is_first[0, 2] = is_first[1, 0] = is_first[1, 3] = True
     if isinstance(agent.policy, Categorical):
         action = jnp.asarray(rng.integers(0, 3, (SEQUENCES, TIME)))
     else:
         action = draw(TIME, 2)
-    return Experience(
+    return Sequences(
         h=draw(cell.components, cell.hidden_size),
-        lived=Transition(
+        transitions=Transition(
             x=draw(TIME, cell.input_size),
-            begun=jnp.asarray(begun),
+            is_first=jnp.asarray(is_first),
             action=action,
             log_probability=-1.0 + 0.3 * draw(TIME),
             value=draw(TIME),
@@ -50,56 +50,58 @@ def minibatch(agent: PPO, cell) -> Experience:
     )
 
 
-def unrolled_loss(agent: PPO, theta, seen: Experience):
-    """Step after step of one sequence after the other; the clipped loss by cases."""
-    W_A, W_C, policy = theta.actor.weight, theta.critic.weight, agent.policy
-    begun, advantage = np.asarray(seen.lived.begun), np.asarray(seen.advantage)
+def unrolled_loss(agent: PPO, params, minibatch: Sequences):
+    """Step by step, one sequence after the other; the clipped loss by cases."""
+    W_A, W_C, policy = params.actor.weight, params.critic.weight, agent.policy
+    steps, advantage = minibatch.transitions, np.asarray(minibatch.advantage)
+    is_first = np.asarray(steps.is_first)
 
     @jax.jit
-    def turn(theta, h, x):
-        h = theta.cell(h, x)
-        return h, jnp.append(theta.cell.features(h, x), 1.0)
+    def step(params, h, x):
+        h = params.cell(h, x)
+        return h, jnp.append(params.cell.features(h, x), 1.0)
 
     total, clipped = 0.0, 0
     for n in range(SEQUENCES):
-        h = seen.h[n]
+        h = minibatch.h[n]
         for t in range(TIME):
-            if begun[n, t]:
+            if is_first[n, t]:
                 h = jnp.zeros_like(h)
-            h, phi = turn(theta, h, seen.lived.x[n, t])
+            h, phi = step(params, h, steps.x[n, t])
             y, v = W_A @ phi, W_C[0] @ phi
-            log_ratio = policy.log_probability(y, seen.lived.action[n, t])
-            ratio = jnp.exp(log_ratio - seen.lived.log_probability[n, t])
+            log_ratio = policy.log_probability(y, steps.action[n, t])
+            ratio = jnp.exp(log_ratio - steps.log_probability[n, t])
             A = (advantage[n, t] - advantage.mean()) / (advantage.std() + 0.1)
             bound = 1.2 if A > 0 else 0.8
             beyond = ratio > bound if A > 0 else ratio < bound
             clipped = clipped + beyond
             gain = jnp.where(beyond, bound * A, ratio * A)
-            total += gain - 0.5 * (v - seen.target[n, t]) ** 2 + 0.01 * policy.entropy(y)
+            total += gain - 0.5 * (v - minibatch.target[n, t]) ** 2 + 0.01 * policy.entropy(y)
     return -total / (SEQUENCES * TIME), clipped
 
 
 @pytest.mark.parametrize(("cell_name", "kind"), CASES, ids=["-".join(case) for case in CASES])
 def test_gradient_is_that_of_the_loss_unrolled_by_hand(cell_name, kind):
-    """Through time within a sequence, across no episode's beginning, from the stored state."""
+    """Through time within a sequence from its stored state, not across the start of an episode."""
     agent = PPO(task="none", observation_size=2, policy=POLICIES[kind], cell=MEMBERS[cell_name])
-    theta = agent.init(jax.random.key(0)).parameters
-    seen = minibatch(agent, theta.cell)
+    params = agent.init(jax.random.key(0)).params
+    given = random_minibatch(agent, params.cell)
 
-    def ours(learnt):
-        return agent.loss(eqx.combine(learnt, theta), seen)
+    def ours(learned):
+        return agent.loss(eqx.combine(learned, params), given)
 
-    def by_hand(learnt):
-        return unrolled_loss(agent, eqx.combine(learnt, theta), seen)
+    def by_hand(learned):
+        return unrolled_loss(agent, eqx.combine(learned, params), given)
 
     @quick_jit
-    def both(learnt):
-        return jax.value_and_grad(ours)(learnt), jax.value_and_grad(by_hand, has_aux=True)(learnt)
+    def both(learned):
+        own = jax.value_and_grad(ours)(learned)
+        return own, jax.value_and_grad(by_hand, has_aux=True)(learned)
 
-    (loss, gradient), ((expected, clipped), expected_gradient) = both(parameters(theta))
+    (loss, gradient), ((expected, clipped), expected_gradient) = both(parameters(params))
     assert loss == pytest.approx(float(expected), rel=1e-10)
     assert_same(gradient, expected_gradient)
-    assert 0 < clipped < SEQUENCES * TIME, "the clipping must show, and not be all"
+    assert 0 < clipped < SEQUENCES * TIME, "some ratios are clipped, and not all"
 
 
 STEPS = 9
@@ -107,7 +109,7 @@ LAST = np.array([0, 0, 0, 1, 0, 0, 1, 0, 0], bool)  # then the edge of the rollo
 DISCOUNT = np.where(np.arange(STEPS) == 3, 0.0, 0.9)  # a termination, then a truncation
 
 
-@pytest.mark.parametrize("trace_decay", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("lambda_", [0.0, 0.7, 1.0])
 def test_generalized_advantage_is_its_closed_form(lambda_):
     """Aₜ = Σₖ (γλ)ᵏ δₜ₊ₖ up to the end of the episode or of the rollout."""
     rng = np.random.default_rng(1)
