@@ -20,6 +20,7 @@ from rtrrl.types import PyTree
 from tests.members import quick_jit
 
 _quick_filter_jit = functools.partial(eqx.filter_jit, compiler_options=RUN_ONCE)
+init = _quick_filter_jit(lambda agent, key: agent.init(key))
 begin = _quick_filter_jit(lambda agent, *given: agent.begin(*given))
 step = _quick_filter_jit(lambda agent, *given: agent.step(*given))
 

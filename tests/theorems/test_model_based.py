@@ -19,7 +19,7 @@ from rtrrl.learning.optimizers import OptaxOptimizer
 from rtrrl.learning.policies import Categorical
 from rtrrl.learning.readouts import Symmetric
 from rtrrl.types import parameters
-from tests.helpers import run_steps, step, with_array_settings
+from tests.helpers import init, run_steps, step, with_array_settings
 from tests.members import assert_same, quick_jit
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -83,7 +83,7 @@ def test_the_model_learns_by_the_gradient_of_its_prediction_through_time(config,
     rng = np.random.default_rng(0)
     observed, rewards = jnp.asarray(rng.normal(size=(5, 2))), jnp.asarray(rng.normal(size=5))
 
-    state = quick_jit(still.init)(jax.random.key(0))
+    state = init(still, jax.random.key(0))
     width = state.params.critic.heads.weight.shape[-1] - 1
     state = eqx.tree_at(
         lambda state: (state.params.critic.heads, state.params.critic.value.weight),

@@ -151,7 +151,8 @@ class RTRRL(ActorCritic):
 
         # e ← γλ e + ∇ for actor, critic and cell, at the state h and the action a
         gradient, entropy_bonus = self._gradients(state)
-        decay = by_group(lambda lambda_: self.gamma * lambda_, self._lambdas())
+        lambdas = ParameterGroups(self.lambda_actor, self.lambda_critic, self.lambda_recurrent)
+        decay = by_group(lambda lambda_: self.gamma * lambda_, lambdas)
         traces = by_group(self.trace, state.traces, gradient, decay)
 
         # δ ← r + b − r̄ + γ v̂(h') − v, b the exploration bonus
@@ -206,9 +207,6 @@ class RTRRL(ActorCritic):
             cell=cell_gradient(params.actor.pullback(entropy)),
         )
         return gradient, entropy_bonus
-
-    def _lambdas(self) -> ParameterGroups:
-        return ParameterGroups(self.lambda_actor, self.lambda_critic, self.lambda_recurrent)
 
     def share_over_envs(self) -> Agent:
         return dataclasses.replace(self, optimizer=self.optimizer.over_envs())
