@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
+class _Help(argparse.HelpFormatter):
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=26)
 

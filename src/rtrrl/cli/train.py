@@ -227,10 +227,11 @@ def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
         and value is not False
         and name not in ("task", "resume", "json", "log")
     ]
-    if others := others + [token for token in nested if token.startswith("--")]:
+    if others := others + [token.partition("=")[0] for token in nested]:
         raise RtrrlError(
             f"--resume continues a run as it was configured: it cannot be combined with "
-            f"{', '.join(others)}; to start another one from its settings, use --config {folder}"
+            f"{', '.join(others)}; to start another one from its settings, use --config "
+            f"{shlex.quote(str(folder))}"
         )
     if given.task is not None and given.task != (task := storage.load_run(folder).config["task"]):
         raise RtrrlError(f"{folder} is a run of {task}, not of {given.task}: leave the task out")
