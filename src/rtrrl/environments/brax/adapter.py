@@ -132,7 +132,7 @@ def brax_environment(id: str, backend: str) -> Any:
             import brax.envs
     except ModuleNotFoundError as error:
         raise RtrrlError(
-            f"{error.name} is not installed, which the environments of Brax need: "
+            f"{str(error.name).partition('.')[0]} is not installed, which the environments of Brax need: "
             "pip install 'rtrrl[brax]'"
         ) from error
     # Inside a trace, the environment's constants must still be concrete numbers.
