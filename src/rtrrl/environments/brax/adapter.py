@@ -131,8 +131,9 @@ def brax_environment(id: str, backend: str) -> Any:
         with contextlib.redirect_stdout(io.StringIO()):  # mujoco prints which options are missing
             import brax.envs
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise RtrrlError(
-            f"{str(error.name).partition('.')[0]} is not installed, which the environments of Brax need: "
+            f"{package} is not installed, which the environments of Brax need: "
             "pip install 'rtrrl[brax]'"
         ) from error
     # Inside a trace, the environment's constants must still be concrete numbers.
