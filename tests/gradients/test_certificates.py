@@ -27,7 +27,13 @@ class Transposed(RTRL):
         return super().pullback(cell, influence, h_bar[:, ::-1])
 
 
-class Forgetful(RTRL):
+class CoupledGRU(GRU):
+    """Declares that no unit reads another, which is wrong."""
+
+    diagonal = True
+
+
+class CarriesOver(RTRL):
     """Carries the influence of one episode into the next."""
 
     def restart(self, cell, influence):
@@ -43,7 +49,7 @@ def test_exact_is_measured(leaky):
         assert block.cosine == pytest.approx(1)
 
 
-@pytest.mark.parametrize("rule", [RFLO(), Transposed(), Forgetful(), TBPTT(16)])
+@pytest.mark.parametrize("rule", [RFLO(), Transposed(), CarriesOver(), TBPTT(16)])
 def test_an_approximate_gradient_is_not_certified_as_exact(leaky, rule):
     for block in certify(leaky, rule).values():
         assert block.kind is Kind.APPROXIMATE
@@ -62,6 +68,11 @@ def test_frozen_is_zero_except_for_feedforward_parameters():
     carried = dict.fromkeys(("nu", "theta_log", "gamma_log", "weight"), Kind.ZERO)
     assert kinds == carried | dict.fromkeys(("readout", "skip"), Kind.EXACT)
     assert certificates.memory == 0
+
+
+def test_a_cell_that_is_diagonal_only_by_declaration_is_approximate():
+    cell = CoupledGRU(2, 3, key=KEY)
+    assert certify(cell, DiagonalRTRL())["weight"].kind is Kind.APPROXIMATE
 
 
 def test_compare():

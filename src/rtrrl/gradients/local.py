@@ -63,7 +63,8 @@ class SnAp1(LocalRule):
 class DiagonalRTRL(LocalRule):
     """RTRL with one number per parameter, exact where units do not read each other.
 
-    There ∂h'ᵢ/∂hⱼ is zero for i ≠ j (Zucchet et al. 2023).
+    There ∂h'ᵢ/∂hⱼ is zero for i ≠ j (Zucchet et al. 2023). The rule relies on the cell's
+    `diagonal`; `rtrrl.certify` measures whether that is true.
     """
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
