@@ -148,7 +148,8 @@ def _import(module: str) -> None:
         raise RtrrlError(f"--import {module}: {_described(error)}") from error
     if is_file and os.path.realpath(imported.__file__ or "") != os.path.realpath(module):
         raise RtrrlError(
-            f"--import {module}: there is another module '{imported.__name__}': rename the file"
+            f"--import {module}: the module '{imported.__name__}' is {imported.__file__} already: "
+            "rename the file"
         )
 
 
