@@ -17,7 +17,7 @@ from rtrrl import RTRRL
 from rtrrl.cells import RTUConfig
 from rtrrl.cli import main
 from rtrrl.environments import Gymnasium, make
-from rtrrl.environments import gymnasium as adapter
+from rtrrl.environments.gymnasium import adapter
 from rtrrl.errors import NonFiniteError, RtrrlError
 from rtrrl.runs import checkpoints, storage
 from rtrrl.runs.run import StopReason
@@ -156,7 +156,7 @@ def spoilt():
     gymnasium.register("Spoilt-v0", Spoilt, disable_env_checker=True)
     gymnasium.register("Raising-v0", type("Raising", (Spoilt,), {"raises": True}))
     yield
-    adapter._spaces.cache_clear()
+    adapter._describe.cache_clear()
     del gymnasium.registry["Spoilt-v0"], gymnasium.registry["Raising-v0"]
 
 

@@ -164,16 +164,18 @@ def compiled(run, agent, environment, states, steps: int, **options):
     return eqx.filter(run(agent, environment, states, jnp.array(steps), 1), eqx.is_array)
 
 
+def one(tree, i: int):
+    """One seed, with its axis."""
+    return jax.tree.map(lambda leaf: leaf[i : i + 1] if eqx.is_array(leaf) else leaf, tree)
+
+
 def test_a_seed_has_the_same_bits_alone_and_among_others(three_seeds):
     agent, environment, states = three_seeds
     together = compiled(train_steps, agent, environment, states, 200)
     assert (together.statistics.episodes > 1).all()
-    only = lambda tree, i: jax.tree.map(  # noqa: E731
-        lambda leaf: leaf[i : i + 1] if eqx.is_array(leaf) else leaf, tree
-    )
     for i in range(3):
-        alone = compiled(train_steps, only(agent, i), environment, only(states, i), 200)
-        assert_same_bits(alone, only(together, i))
+        alone = compiled(train_steps, one(agent, i), environment, one(states, i), 200)
+        assert_same_bits(alone, one(together, i))
 
 
 def test_seeds_one_after_another_are_the_seeds_side_by_side(three_seeds):

@@ -1,6 +1,4 @@
-"""Several streams that share one set of parameters: the mean of what each would do alone."""
-
-import dataclasses
+"""Several environments that share one set of parameters: the mean of their own updates."""
 
 import equinox as eqx
 import jax
@@ -11,123 +9,113 @@ import pytest
 
 import rtrrl
 from rtrrl import RTRRL
-from rtrrl.cells import RTUConfig
-from rtrrl.environments import Environment, make
+from rtrrl.agents import Random
 from rtrrl.errors import RtrrlError
 from rtrrl.learning.optimizers import OptaxOptimizer
-from rtrrl.training.loop import births, live, representative
+from rtrrl.training.loop import first_agent_state, init_seed, train_steps
 from rtrrl.types import parameters
-from rtrrl.utils.branching import cond_any
+from tests.helpers import assert_same_bits, element
 from tests.members import quick_jit
+from tests.probes import TruncatedValue
+from tests.training.runs import TASK, small_agent
 
-ENVS_AXIS = 3
+NUM_ENVS = 3
 
 
 class Ascent(OptaxOptimizer):
-    """θ += 0.1 · direction: the change is the mean of the streams' own changes."""
+    """θ += 0.1 · direction, so that changes are added and averaged as directions are."""
 
     def transformation(self):
         return optax.scale(-0.1)
 
 
-def setting():
-    world = make("TMaze-3")
-    assert isinstance(world, Environment)
-    agent = RTRRL.default(world, cell=RTUConfig(hidden_size=3), optimizer=Ascent())
-    return agent, world
+AGENT = small_agent(optimizer=Ascent())
 
 
-def test_one_step_is_the_mean_of_the_steps_that_each_stream_would_take(x64):
-    agent, world = setting()
-    sharing = agent.share_over_envs()
-    together = births(sharing, world, jax.random.key(0), ENVS_AXIS)
-    after = _step(sharing, world, together, ENVS_AXIS)
-
-    def alone(index):
-        own = _pick(sharing, together, index)
-        moved = _step(agent, world, own, 1)
-        return jax.tree.map(jnp.subtract, _weights(moved), _weights(own))
-
-    changes = [alone(index) for index in range(ENVS_AXIS)]
-    mean = jax.tree.map(lambda *each: sum(each) / ENVS_AXIS, *changes)
-    change = jax.tree.map(jnp.subtract, _weights(after), _weights(together))
-    for got, expected in zip(jax.tree.leaves(change), jax.tree.leaves(mean), strict=True):
-        assert jnp.linalg.norm(got - expected) <= 1e-12 + 1e-10 * jnp.linalg.norm(expected)
-    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(change)) > 0
-    a, b = (jax.tree.leaves(changes[i].critic)[0] for i in (0, 1))
-    assert (a != b).any(), "each stream would have learnt something else"
+def init(agent):
+    """The state of one seed in several environments."""
+    init = quick_jit(lambda key: init_seed(agent, rtrrl.make(TASK), key, NUM_ENVS))
+    return init(jax.random.key(0))
 
 
-def _weights(life):
-    return parameters(life.agent.params)
+def step(agent, states, num_envs):
+    """One step of seeds along a leading axis."""
+    train = lambda states: train_steps(agent, rtrrl.make(TASK), states, jnp.array(1), num_envs)  # noqa: E731
+    return quick_jit(train)(states)
 
 
-def _pick(agent, lives, index):
-    """One of the streams, as the only one."""
-    first = jax.tree.map(lambda leaf: leaf, lives)
+def as_seeds(agent, state):
+    """The state of each environment as that of a seed with a single environment."""
     own = eqx.tree_at(
-        lambda life: agent.shared_state(life.agent),
-        jax.tree.map(lambda _: True, first),
+        lambda state: agent.shared_state(state.agent_state),
+        jax.tree.map(lambda _: True, state),
         replace_fn=lambda part: jax.tree.map(lambda _: False, part),
         is_leaf=lambda node: node is None,
     )
-    return jax.tree.map(lambda leaf, mine: leaf[index] if mine else leaf, lives, own)
+    return jax.tree.map(lambda leaf, own: leaf if own else jnp.stack([leaf] * NUM_ENVS), state, own)
 
 
-def _step(agent, world, life, num_envs):
-    one = jax.tree.map(lambda leaf: leaf[None], life)
-    moved = quick_jit(lambda life: live(agent, world, life, jnp.array(1), num_envs))(one)
-    return jax.tree.map(lambda leaf: leaf[0], moved)
+def change(before, after):
+    """Of the trainable parameters."""
+    both = (parameters(state.agent_state.params) for state in (after, before))
+    return jax.tree.map(jnp.subtract, *both)
 
 
-def test_streams_share_weights_and_optimizer_and_nothing_else():
-    agent, world = setting()
-    lives = births(agent.share_over_envs(), world, jax.random.key(0), STREAMS)
-    assert lives.agent.params.critic.weight.shape == (1, 7)
-    assert lives.agent.last.h.shape == (ENVS_AXIS, 2, 3)
-    assert lives.agent.traces.critic.weight.shape == (ENVS_AXIS, 1, 7)
-    keys = np.asarray(jax.random.key_data(lives.key))
-    assert len({tuple(key) for key in keys.tolist()}) == ENVS_AXIS
-    one = representative(agent.share_over_envs(), lives, ENVS_AXIS)
-    assert one.last.h.shape == (2, 3)
-    assert one.params.critic.weight.shape == (1, 7)
+def test_one_step_is_the_mean_of_the_steps_in_each_environment(x64):
+    sharing = AGENT.share_over_envs()
+    state = init(sharing)
+    together = jax.tree.map(lambda leaf: leaf[None], state)
+    got = element(change(together, step(sharing, together, NUM_ENVS)), 0)
+    alone = as_seeds(sharing, state)
+    changes = change(alone, step(AGENT, alone, 1))
+    for a, each in zip(jax.tree.leaves(got), jax.tree.leaves(changes), strict=True):
+        mean = each.mean(axis=0)
+        assert jnp.linalg.norm(a - mean) <= 1e-12 + 1e-10 * jnp.linalg.norm(mean)
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(got)) > 0
+    first, second, _ = changes.critic.weight
+    assert (first != second).any(), "the environments must differ"
 
 
-def test_a_run_of_many_streams_is_read_back_and_counts_all_episodes(tmp_path):
-    asked = {"steps": 400, "seeds": 2, "evaluations": 2, "episodes": 2, "workers": 1}
-    agent = dataclasses.replace(setting()[0], optimizer=RTRRL.default("TMaze-3").optimizer)
-    run = rtrrl.train(agent, num_envs=4, out=tmp_path / "run", **asked)
-    alone = rtrrl.train(agent, **asked)
-    counts = [sum(row["episodes"] for row in each.metrics) for each in (run, alone)]
-    assert counts[0] > 2.5 * counts[1]
-    assert run.states.params.critic.weight.shape == (2, 1, 7)
-    plan, states, _ = rtrrl.load_agents(tmp_path / "run")
-    assert plan.num_envs == 4
-    one = jax.tree.map(lambda leaf: leaf[0], states)
-    alone_again = jax.jit(plan.agent.step)(one, jnp.zeros(3), jnp.zeros(()), jnp.ones(()))
-    assert jnp.isfinite(alone_again[2].value), "what many streams learnt can go on with one"
-    np.testing.assert_array_equal(
-        states.params.critic.weight, run.states.params.critic.weight
+def test_environments_share_parameters_and_optimizer_and_nothing_else():
+    agent = AGENT.share_over_envs()
+    state = init(agent)
+    size = 2 * 4 + 1
+    assert state.agent_state.params.critic.weight.shape == (1, size)
+    assert state.agent_state.last.h.shape == (NUM_ENVS, 2, 4)
+    assert state.agent_state.traces.critic.weight.shape == (NUM_ENVS, 1, size)
+    keys = np.asarray(jax.random.key_data(state.key))
+    assert len({tuple(key) for key in keys.tolist()}) == NUM_ENVS
+    first = first_agent_state(agent, state, NUM_ENVS)
+    assert first.last.h.shape == (2, 4)
+    assert_same_bits(first.params, state.agent_state.params)
+
+
+@pytest.mark.usefixtures("quick_compiler")
+def test_a_run_in_several_environments_counts_all_episodes_and_is_read_back(tmp_path):
+    environment = TruncatedValue(steps=5)
+    agent = RTRRL.default(environment, cell=AGENT.cell)
+    run = rtrrl.train(
+        environment,
+        agent,
+        steps=100,
+        seeds=2,
+        evaluations=2,
+        episodes=1,
+        workers=1,
+        num_envs=4,
+        out=tmp_path / "run",
     )
+    assert [row["episodes"] for row in run.metrics] == [4 * 50 / 5] * 4
+    assert run.best.tolist() == [5, 5]
+    agents = rtrrl.load(tmp_path / "run", environment=environment)
+    assert agents.config.num_envs == 4
+    assert_same_bits(agents.states, run.agents().states)
+    # what was learned in several environments can continue in one
+    agent, state = agents.one(0)
+    _, _, info = quick_jit(agent.step)(state, jnp.ones(1), jnp.zeros(()), jnp.ones(()))
+    assert jnp.isfinite(info.value)
 
 
-def test_an_agent_that_cannot_share_says_so():
-    with pytest.raises(RtrrlError, match="Random learns from one stream at a time"):
-        rtrrl.train(rtrrl.agents.Random.uniform("TMaze-3"), steps=10, num_envs=2)
-
-
-def test_a_rare_branch_stays_one_under_two_maps():
-    """The compiled program has a conditional, and every element gets its own answer."""
-    function = jax.vmap(jax.vmap(lambda x: cond_any(x > 1, lambda x: jnp.tanh(x) - x, x)))
-    x = jnp.arange(6.0).reshape(2, 3)
-    np.testing.assert_allclose(function(x), jnp.where(x > 1, jnp.tanh(x) - x, x))
-    compiled = jax.jit(function).lower(x).as_text()
-    assert "stablehlo.case" in compiled or "stablehlo.if" in compiled
-
-
-def test_a_rare_branch_takes_what_is_mapped_from_its_state_alone():
-    def each(x, bias):
-        return cond_any(x > 0, lambda state: (state[0] + state[1], state[1]), (x, bias))[0]
-
-    got = jax.vmap(each, in_axes=(0, None))(jnp.array([-1.0, 2.0]), jnp.array(5.0))
-    np.testing.assert_array_equal(got, [-1.0, 7.0])
+def test_an_agent_that_cannot_share_is_refused():
+    with pytest.raises(RtrrlError, match="Random learns from one environment at a time"):
+        rtrrl.train(TASK, Random.uniform(TASK), steps=10, num_envs=2)
