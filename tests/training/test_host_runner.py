@@ -1,222 +1,178 @@
-"""Training in worlds that Python steps: same agent, same evaluation, same run folder."""
+"""Training in environments that Python steps: same agent, same evaluation, same run folder."""
 
 import dataclasses
-import json
-import os
-import signal
 import subprocess
 import sys
 
 import gymnasium
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import rtrrl
 from rtrrl import RTRRL
+from rtrrl.agents import Random
 from rtrrl.cells import RTUConfig
-from rtrrl.cli import main
 from rtrrl.environments import Gymnasium, make
-from rtrrl.environments.gymnasium import adapter
 from rtrrl.errors import NonFiniteError, RtrrlError
 from rtrrl.runs import checkpoints, storage
+from rtrrl.runs.config import RunConfig
 from rtrrl.runs.run import StopReason
+from rtrrl.training import trainer
 from rtrrl.training.evaluation import evaluate
 from rtrrl.training.runners import HostRunner
-from rtrrl.training.train import train
+from tests.helpers import assert_same_bits
+from tests.training.runs import assert_same_run, interrupt_in_slice
+
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 TASK = "gymnasium/CartPole-v1-pos"
-ASKED = {"steps": 300, "seeds": [1, 3], "evaluations": 3, "episodes": 2, "workers": 1}
-
-
-def learner(task=TASK, **changes):
-    return RTRRL.default(task, cell=RTUConfig(hidden_size=4), **changes)
+SETTINGS = {"steps": 300, "seeds": [1, 3], "evaluations": 3, "episodes": 2, "workers": 1}
+AGENT = RTRRL.default(TASK, cell=RTUConfig(hidden_size=4))
+TWO = dataclasses.replace(AGENT, gamma=jnp.array([0.5, AGENT.gamma]))
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    return rtrrl.train(learner(), out=tmp_path_factory.mktemp("host") / "run", **ASKED)
+def uninterrupted(tmp_path_factory):
+    """Two seeds, each with a γ of its own."""
+    return rtrrl.train(TASK, TWO, out=tmp_path_factory.mktemp("host") / "run", **SETTINGS)
 
 
-def assert_same_run(ours, theirs):
-    assert (ours.best == theirs.best).all()
-    assert (ours.final == theirs.final).all()
-    for a, b in zip(jax.tree.leaves(ours.states), jax.tree.leaves(theirs.states), strict=True):
-        assert (a == b).all()
+def test_a_run_has_the_same_form_as_a_compiled_one(uninterrupted):
+    assert uninterrupted.stopped_by is StopReason.BUDGET
+    assert [row["step"] for row in uninterrupted.metrics] == [100, 100, 200, 200, 300, 300]
+    assert (uninterrupted.best >= 8).all(), "a pole does not fall sooner"
+    expected = {storage.CONFIG, storage.METRICS, storage.CHECKPOINT, storage.RESULT}
+    assert {path.name for path in uninterrupted.folder.iterdir()} == expected
+    rows = [row for row in uninterrupted.metrics if row["seed"] == 1]
+    rewards = sum(row["training_return"] * row["episodes"] for row in rows)
+    assert 200 < rewards <= 300, "one a step, without those of the unfinished episode"
 
 
-def test_a_run_has_the_same_shape_as_a_compiled_one(unbroken):
-    assert unbroken.stopped_by is StopReason.BUDGET
-    assert [row["step"] for row in unbroken.metrics] == [100, 100, 200, 200, 300, 300]
-    assert (unbroken.best >= 8).all(), "a pole does not fall sooner"
-    assert {path.name for path in unbroken.folder.iterdir()} >= {
-        storage.CONFIG,
-        storage.METRICS,
-        storage.CHECKPOINT,
-        storage.RESULT,
-        storage.CURVE,
-    }
-    rows = [row for row in unbroken.metrics if row["seed"] == 1]
-    lived = sum(row["training_return"] * row["episodes"] for row in rows)
-    assert 200 < lived <= 300, "one reward a step, less those of the episode that goes on"
-
-
-def test_the_same_seed_is_the_same_life_alone_or_among_others(unbroken):
-    alone = rtrrl.train(learner(), **ASKED | {"seeds": [3]})
-    assert alone.best[0] == unbroken.best[1]
+def test_a_seed_and_its_settings_do_not_depend_on_the_others(uninterrupted):
+    alone = rtrrl.train(TASK, AGENT, **SETTINGS | {"seeds": [3]})
+    assert alone.best[0] == uninterrupted.best[1]
     np.testing.assert_allclose(
-        alone.states.params.critic.weight[0],
-        unbroken.states.params.critic.weight[1],
+        alone.agents().states.params.critic.weight[0],
+        uninterrupted.agents().states.params.critic.weight[1],
         rtol=1e-4,
         atol=1e-6,
     )
 
 
-def test_ctrl_c_in_the_middle_of_episodes_resumes_to_the_same_bits(unbroken, tmp_path, monkeypatch):
-    slices, advance = [], HostRunner.advance
-
-    def pressed(*arguments):
-        slices.append(1)
-        if len(slices) == 20:
-            os.kill(os.getpid(), signal.SIGINT)
-        return advance(*arguments)
-
-    monkeypatch.setattr(training, "SLICE_SECONDS", 1e-9)
-    monkeypatch.setattr(HostRunner, "advance", pressed)
-    run = rtrrl.train(learner(), out=tmp_path / "run", **ASKED)
-    monkeypatch.undo()
+def test_ctrl_c_within_episodes_resumes_to_the_same_bits(uninterrupted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_in_slice(patch, HostRunner, 20)
+        run = rtrrl.train(TASK, TWO, out=tmp_path / "run", **SETTINGS)
     assert run.stopped_by is StopReason.INTERRUPT
     meta = checkpoints.read_meta(run.folder / storage.CHECKPOINT)
     assert 0 < meta["step"] < 300
-    assert meta["recorded"] > 0, "in the middle of an episode"
-    assert_same_run(rtrrl.resume(run.folder), unbroken)
+    assert meta["recorded"] > 0, "within an episode"
+    resumed = rtrrl.resume(run.folder)
+    assert_same_run(run.folder, uninterrupted.folder)
+    assert_same_bits(resumed.agents().states, uninterrupted.agents().states)
 
 
-@pytest.mark.parametrize("step", [1, 15, 16, 40])
-def test_episodes_are_played_again_to_where_they_were(step):
-    """Episodes of different age at once; right after an end, too."""
-    agent = learner()
-    plan = train.RunConfig(agent, make(TASK), 100, (1, 3, 4), 1, 1, False, None, 1, 1)
-    with HostRunner(plan) as workers, HostRunner(plan) as others:
-        lives = workers.advance(workers.births(), step)
-        kept, meta = workers.packed(lives)
-        kept = jax.tree.map(lambda leaf: leaf.copy(), kept)
-        shapes = jax.tree.map(lambda leaf: leaf.shape, kept)
-        template = others.template(meta)
-        assert shapes == jax.tree.map(lambda leaf: leaf.shape, template)
-        again = others.unpacked(kept)
-        for a, b in zip(
-            jax.tree.leaves(workers.advance(lives, 50)),
-            jax.tree.leaves(others.advance(again, 50)),
-            strict=True,
-        ):
-            assert (a == b).all()
+def test_episodes_are_replayed_to_where_they_were():
+    """Episodes of different lengths at once; right after an end, too."""
+    config = RunConfig(agent=AGENT, environment=make(TASK), steps=100, seeds=(1, 3, 4))
+    with HostRunner(config) as runner, HostRunner(config) as other:
+        states, saves = runner.init(), []
+        for count in (1, 14, 1, 24):
+            states = runner.advance(states, count)
+            saves.append(runner.to_saved(states))
+        states = runner.advance(states, 30)
+        for (saved, meta), count in zip(saves, (69, 55, 54, 30), strict=True):
+            shapes = jax.tree.map(lambda leaf: leaf.shape, (saved, other.template(meta)))
+            assert shapes[0] == shapes[1]
+            assert_same_bits(other.advance(other.from_saved(saved), count), states)
 
 
-def test_evaluation_plays_an_exact_number_of_whole_episodes(unbroken):
-    state = jax.tree.map(lambda leaf: leaf[0], unbroken.states)
-    returns = evaluate(learner(), state, make(TASK), jax.random.key(0), episodes=5)
+def test_evaluation_takes_an_exact_number_of_whole_episodes():
+    agent, key = Random.uniform(TASK), jax.random.key(0)
+    returns = evaluate(agent, agent.init(key), make(TASK), key, episodes=5)
     assert returns.shape == (5,)
     assert len(set(returns.tolist())) > 1, "each episode has a seed of its own"
-    again = evaluate(learner(), state, make(TASK), jax.random.key(0), episodes=5)
+    again = evaluate(agent, agent.init(key), TASK, key, episodes=5)
     np.testing.assert_array_equal(returns, again)
 
 
-def test_the_command_line_trains_evaluates_and_says_what_is_wrong(tmp_path, capsys):
-    folder = str(tmp_path / "run")
-    short = ["--steps", "60", "--seeds", "2", "--evaluations", "2", "--episodes", "1"]
-    assert main(["train", TASK, *short, "--workers", "1", "--out", folder, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["task"] == TASK
-    assert main(["eval", folder, "--episodes", "2", "--json"]) == 0
-    assert np.shape(json.loads(capsys.readouterr().out)["returns"]) == (2, 2)
-    assert main(["train", TASK, "--num-envs", "4"]) == 2
-    assert "one stream a seed: leave --num-envs out" in capsys.readouterr().err
+def test_several_environments_per_seed_are_refused():
+    with pytest.raises(RtrrlError, match=r"one environment per seed: num_envs must be 1, not 4"):
+        rtrrl.train(TASK, AGENT, num_envs=4)
 
 
-class Spoilt(gymnasium.Env):
+class FaultyEnv(gymnasium.Env):
     """Gives NaN as reward in its tenth step, or raises."""
 
     observation_space = gymnasium.spaces.Box(0, 1, (1,))
     action_space = gymnasium.spaces.Discrete(2)
-    raises = False
+
+    def __init__(self, raises: bool = False):
+        self._raises = raises
 
     def reset(self, *, seed=None, options=None):
-        self.time = 0
+        self._time = 0
         return np.zeros(1, np.float32), {}
 
     def step(self, action):
-        self.time += 1
-        if self.time == 10 and self.raises:
-            raise ValueError("no more")
-        return np.zeros(1, np.float32), np.nan if self.time == 10 else 1.0, False, False, {}
+        self._time += 1
+        if self._time == 10 and self._raises:
+            raise ValueError("out of order")
+        return np.zeros(1, np.float32), np.nan if self._time == 10 else 1.0, False, False, {}
 
 
-@pytest.fixture
-def spoilt():
-    gymnasium.register("Spoilt-v0", Spoilt, disable_env_checker=True)
-    gymnasium.register("Raising-v0", type("Raising", (Spoilt,), {"raises": True}))
-    yield
-    adapter._describe.cache_clear()
-    del gymnasium.registry["Spoilt-v0"], gymnasium.registry["Raising-v0"]
+def test_nan_from_an_environment_is_named(monkeypatch):
+    monkeypatch.setattr(trainer, "SLICE_SECONDS", 1e-9)
+    with pytest.raises(NonFiniteError, match=r"FaultyEnv gave NaN.* step 10 of seed 0"):
+        rtrrl.train(FaultyEnv, "random", **SETTINGS | {"seeds": [0]})
 
 
-def test_nan_from_a_world_is_noticed_and_named(spoilt, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SLICE_SECONDS", 1e-9)
-    world = Gymnasium("Spoilt-v0")
-    with pytest.raises(NonFiniteError, match=r"Spoilt-v0 gave NaN.* step 10 of seed 0"):
-        rtrrl.train(learner(world), environment=world, **ASKED | {"seeds": [0]})
-
-
-def test_a_world_that_raises_is_one_line_and_the_run_is_kept(spoilt, tmp_path):
-    world = Gymnasium("Raising-v0")
-    out = tmp_path / "run"
-    with pytest.raises(RtrrlError, match="'Raising-v0' raised ValueError: no more"):
-        rtrrl.train(learner(world), environment=world, out=out, **ASKED)
+def test_an_environment_that_raises_gives_one_line_and_the_run_is_kept(tmp_path):
+    out, environment = tmp_path / "run", Gymnasium(lambda: FaultyEnv(raises=True))
+    with pytest.raises(RtrrlError, match="'FaultyEnv' raised ValueError: out of order") as caught:
+        rtrrl.train(environment, "random", out=out, **SETTINGS)
+    assert "\n" not in str(caught.value)
     assert storage.load_run(out).stopped_by is StopReason.ERROR
     assert checkpoints.read_meta(out / storage.CHECKPOINT)["step"] == 0
 
 
-PROCESSES = """
+SCRIPT = """
 import os, signal
 import rtrrl
-from rtrrl.training.train import train
-from rtrrl.cells import RTUConfig
-from rtrrl.training.runners import HostWorkers
+from rtrrl.training.runners import HostRunner
 
-def trained(workers, steps=60):
-    agent = rtrrl.RTRRL.default("gymnasium/CartPole-v1", cell=RTUConfig(hidden_size=4))
-    return rtrrl.train(agent, steps=steps, seeds=2, evaluations=1, episodes=1, workers=workers)
+def train(workers, steps=60):
+    return rtrrl.train(
+        "gymnasium/CartPole-v1", "random", steps=steps, seeds=2, evaluations=1, episodes=1,
+        workers=workers,
+    )
 
-def pressed(self, lives, count):
+def interrupted(self, states, count):
     if count:  # as a terminal does it: to every process of the group
         os.killpg(0, signal.SIGINT)
-    return advance(self, lives, min(count, 20))
+    return advance(self, states, min(count, 20))
 
 if __name__ == "__main__":
-    print(trained(1).best.tolist())
-    print(trained(2).best.tolist())
-    advance, HostWorkers.advance = HostWorkers.advance, pressed
-    print(trained(2, steps=10_000).stopped_by)
+    print(train(1).best.tolist())
+    print(train(2).best.tolist())
+    advance, HostRunner.advance = HostRunner.advance, interrupted
+    print(train(2, steps=10_000).stopped_by)
 """
 
 
-def test_seeds_in_processes_live_as_they_do_in_one_and_ctrl_c_is_heard(tmp_path):
-    (tmp_path / "program.py").write_text(PROCESSES)
-    said = subprocess.run(
-        [sys.executable, tmp_path / "program.py"],
-        timeout=240,
+def test_seeds_in_processes_have_the_same_results_and_end_with_ctrl_c(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"],
+        timeout=300,
         capture_output=True,
         text=True,
         start_new_session=True,
     )
-    assert said.returncode == 0, said.stderr
-    one, two, stopped = said.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    one, two, stopped = done.stdout.splitlines()
     assert one == two
     assert stopped == "interrupt"
-    assert "Traceback" not in said.stderr
-
-
-def test_settings_may_differ_from_seed_to_seed():
-    agent = dataclasses.replace(learner(), gamma=jax.numpy.array([0.0, 0.99]))
-    run = rtrrl.train(agent, **ASKED)
-    assert run.states.value.shape == (2,)
+    assert "Traceback" not in done.stderr
