@@ -68,7 +68,7 @@ class RTRRL(ActorCritic):
     entropy_coefficient: float = 1e-5
     """η_H, the weight of the policy's entropy."""
     average_reward_rate: float = 0.0
-    """Rate of r̄ += rate · δ, which is subtracted from rewards: above 0 with gamma 1."""
+    """Rate of r̄ += rate · δ; r̄ is subtracted from rewards (average-reward form, with gamma 1)."""
     attenuate: bool = False
     """Weight the actor's gradient by I = γ^t, t the time in the episode."""
     meta_input: bool = True

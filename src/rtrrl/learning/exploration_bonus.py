@@ -66,7 +66,7 @@ class Novelty(ExplorationBonus):
     """
 
     scale: float = 30.0
-    """β, in units of the normalised reward."""
+    """β, the scale of the bonus, in units of the normalised reward."""
     forgetting: float = 1e-3
     """The rate at which the running mean of the novelty forgets."""
 

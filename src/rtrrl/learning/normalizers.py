@@ -170,7 +170,7 @@ class ReturnScaledRewards(RewardNormalizer):
     """
 
     decay: float = 0.99
-    """The discount of the running sum u."""
+    """The discount of the running sum u of rewards."""
     epsilon: float = 1e-8
     """ε, added to the mean square of u."""
 
