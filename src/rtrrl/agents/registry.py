@@ -110,7 +110,7 @@ def describe_agent(name: str) -> str:
 
 
 def register(kind: str, name: str, factory: Callable[..., Any]) -> None:
-    """Make something of yours known by name, in Python, in config.json and on the command line.
+    """Register something of yours under a name, for Python, config.json and the command line.
 
     `kind` is what it is, and says what `factory` is called with:
 

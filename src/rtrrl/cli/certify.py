@@ -23,9 +23,9 @@ def run(args: Sequence[str]) -> int:
     rules = _chosen("rule", given.rule, RULES)
     rows = []
     with Console(stderr=True).status("measuring") as status:
-        for name, recipe in cells.items():
+        for name, config in cells.items():
             status.update(f"measuring {name}")
-            rows += certify_all({name: recipe}, rules)
+            rows += certify_all({name: config}, rules)
     if given.json:
         print_json(rows)
     else:

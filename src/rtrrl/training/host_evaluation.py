@@ -67,11 +67,11 @@ class HostEvaluator:
         def one(agent, key, observation, count):
             return agent.begin(agent.init(jax.random.fold_in(key, count)), observation)
 
-        begun = eqx.filter_vmap(one)(self._agent(leaves), keys, first, counts)
+        initial = eqx.filter_vmap(one)(self._agent(leaves), keys, first, counts)
         if states is None:
-            return begun
+            return initial
         select = jax.vmap(jax.numpy.where)
-        return jax.tree.map(lambda new, old: select(last, new, old), begun, (states, action))
+        return jax.tree.map(lambda new, old: select(last, new, old), initial, (states, action))
 
     def _step_all(self, leaves, states, observation, reward, discount):
         def one(agent, state, *timestep):

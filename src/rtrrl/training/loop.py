@@ -257,7 +257,7 @@ def _is_none(node: Any) -> bool:
 
 
 def _first_nonfinite(
-    known: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]
+    earlier: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]
 ) -> Int[Array, ""]:
-    """The step at which numbers ceased to be finite, unless `known` names an earlier one."""
-    return jnp.where(finite | (known >= 0), known, step)
+    """The step at which numbers ceased to be finite, unless there was an `earlier` one."""
+    return jnp.where(finite | (earlier >= 0), earlier, step)

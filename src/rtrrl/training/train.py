@@ -107,7 +107,7 @@ def resume(
 ) -> Run:
     """Continue a run that was interrupted or killed, with the same bits as without interruption.
 
-    `environment` is needed where the run's is known by no name.
+    `environment` is needed if that of the run has no registered name.
 
     **Raises** `RunFolderError` where the folder holds no such run; nothing is overwritten then.
     """
@@ -131,7 +131,7 @@ def resume(
 def load(folder: str | Path, *, environment: AbstractEnvironment | None = None) -> TrainedAgents:
     """The agents of a run as they were last saved.
 
-    `environment` is needed where the run's is known by no name.
+    `environment` is needed if that of the run has no registered name.
 
     **Raises** `RunFolderError` where the folder holds no run or a damaged one.
     """

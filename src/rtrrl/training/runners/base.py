@@ -19,7 +19,7 @@ class Runner(abc.ABC):
     """The seeds of a run in shards, one shard a worker."""
 
     first_slice: ClassVar[int] = 256
-    """How many steps to run at first, when the time of a step is not known yet."""
+    """How many steps to run at first, before the time of a step has been measured."""
 
     def __init__(self, config: RunConfig):
         self._config = config
