@@ -91,7 +91,7 @@ def change(agent: Module, nested: Sequence[str]) -> Module:
 
 def help_for(agent: eqx.Module) -> str:
     """Every setting with its description and value, for a terminal."""
-    return _parser(agent).format_help().partition("\n\n")[2]
+    return _parser(agent).format_help()
 
 
 def _parser(agent: eqx.Module) -> Parser:

@@ -46,7 +46,7 @@ def run(args: Sequence[str]) -> int:
 
 def _spaces(example: str, made: bool) -> dict[str, str | None]:
     """Of the environment, or why it cannot be made; unknown where packages are missing."""
-    spaces = {"observation": None, "action": None, "error": None}
+    spaces: dict[str, str | None] = {"observation": None, "action": None, "error": None}
     if not made:
         return spaces
     try:

@@ -47,7 +47,7 @@ def run(args: Sequence[str]) -> int:
     reuse_programs()
     if given.resume is not None:
         return _resume(given, nested)
-    if given.task is None and given.config is None:
+    if not given.task and given.config is None:
         raise RtrrlError(f"which task? for example rtrrl train {EXAMPLE}; rtrrl tasks lists them")
     base = {} if given.config is None else _read_config(Path(given.config))
     agent, environment, settings = _configure(given, base)
@@ -148,16 +148,12 @@ def _configure(
         former = RunConfig.from_dict(base, made_in)
         agent = _for_environment(former.agent, environment)
     else:
-        agent = make_agent(given.agent or "default", environment)
+        agent = make_agent("default" if given.agent is None else given.agent, environment)
     if given.variance is None:
         given.variance = is_monitored(agent)
-    settings = {
-        name: base[name] if getattr(given, name) is None else getattr(given, name)
-        for name in (
-            *("steps", "evaluations", "episodes", "greedy", "patience", "num_envs", "workers"),
-        )
-        if name in base or getattr(given, name) is not None
-    }
+    names = ("steps", "evaluations", "episodes", "greedy", "patience", "num_envs", "workers")
+    chosen = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    settings = {name: base[name] for name in names if name in base} | chosen
     known = base.get("seeds", range(SEEDS))
     first = known[0] if given.seed is None else given.seed
     count = len(known) if given.seeds is None else given.seeds
