@@ -126,7 +126,10 @@ class WeightsAndBiases(Callback):
         self._settings = {"project": "rtrrl"} | where | settings
 
     def on_start(self, config: RunConfig, step: int) -> None:
-        self._run = self._wandb.init(config=config.to_dict(describe=True), **self._settings)
+        try:
+            self._run = self._wandb.init(config=config.to_dict(describe=True), **self._settings)
+        except self._wandb.Error as error:  # no account, no network
+            raise RtrrlError(f"wandb: {error}") from error
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
         values = {
