@@ -267,7 +267,7 @@ def test_a_frozen_agent_acts_and_does_not_learn(name, kind):
     if isinstance(agent, ActorCritic):
         theirs, ours = frozen.params, state.params
         assert same((theirs.actor, theirs.cell), (ours.actor, ours.cell))
-    assert same(frozen, frozen.frozen(end))
+    assert eqx.tree_equal(frozen, frozen.frozen(end))
     assert all(np.isfinite(leaf).all() for leaf in numbers((end, info)))
     assert action.shape == agent.policy.no_action.shape
     # too small for anything learned
