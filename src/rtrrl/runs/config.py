@@ -1,6 +1,7 @@
 """The configuration of a run: one value that config.json holds whole."""
 
 import dataclasses
+import json
 import operator
 from collections import Counter
 from typing import Any, Self
@@ -124,7 +125,8 @@ class RunConfig:
             raise RunFolderError(
                 f"the run's config.json is damaged: {error}; restore it from a copy, or train anew"
             ) from error
-        if (given := serialization.to_dict(found.environment, describe=True)) != wanted:
+        given = serialization.to_dict(found.environment, describe=True)
+        if json.dumps(given) != json.dumps(wanted):  # as text: NaN is not equal to itself
             raise RunFolderError(
                 f"the run's environment is {config['task']}, {wanted}, and not "
                 f"{found.environment.name}, {given}: pass the one that it was trained in"

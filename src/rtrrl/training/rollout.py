@@ -14,6 +14,7 @@ from rtrrl.agents import Agent, Info
 from rtrrl.environments import AbstractEnvironment, Environment, HostEnvironment, as_environment
 from rtrrl.environments.host import VectorEnvironment, episode_seed
 from rtrrl.errors import RtrrlError, UnknownNameError
+from rtrrl.runs.config import whole
 from rtrrl.types import Key, PyTree, Scalar, TimeStep
 
 
@@ -101,6 +102,9 @@ def rollout(
     """
     environment = as_environment(env)
     key = jax.random.key(0) if key is None else key
+    for name, number in (("steps", steps), ("episodes", episodes)):
+        if number is not None and whole(name, number) < 1:
+            raise RtrrlError(f"{name} is {number}: it must be 1 or more")
     if isinstance(record, Mapping):
         quantities = dict(record)
     else:
@@ -125,8 +129,9 @@ def rollout(
     if episodes is not None and np.sum(last) >= episodes:
         end = int(np.flatnonzero(last)[episodes - 1]) + 1
         rows = jax.tree.map(lambda leaf: leaf[:end], rows)
-    result = Rollout(rows)
-    result.first, result.state = first, state
+    in_order = lambda values: {name: values[name] for name in quantities}  # noqa: E731
+    result = Rollout(in_order(rows))
+    result.first, result.state = in_order(first), state
     return result
 
 
