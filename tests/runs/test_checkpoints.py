@@ -1,3 +1,5 @@
+"""Checkpoints: every bit comes back, and every change of the file is noticed."""
+
 import json
 import os
 from pathlib import Path
@@ -13,7 +15,9 @@ from rtrrl.runs import checkpoints
 from rtrrl.utils.files import write_atomic
 
 
-class Agent(eqx.Module):
+class State(eqx.Module):
+    """Every kind of leaf."""
+
     weight: jax.Array
     flags: jax.Array
     counter: jax.Array
@@ -29,8 +33,8 @@ class Agent(eqx.Module):
     activation: object
 
 
-def agent(scale=1.0) -> Agent:
-    return Agent(
+def state(scale=1.0) -> State:
+    return State(
         weight=scale * jnp.arange(6.0).reshape(2, 3),
         flags=jnp.array([True, False]),
         counter=jnp.array(2**32 - 1, jnp.uint32),
@@ -68,7 +72,7 @@ def bits(leaf) -> bytes:
 
 
 def rewrite(path: Path, **changes) -> None:
-    """Change the header and sign it anew, as another program or version would have."""
+    """Change the header and its digest, as another version would have written them."""
     line, _, payload = path.read_bytes().partition(b"\n")
     header = json.loads(line) | changes
     header["sha256"] = checkpoints._digest(header, payload)
@@ -76,12 +80,12 @@ def rewrite(path: Path, **changes) -> None:
 
 
 class TestBits:
-    @pytest.mark.parametrize("by_shape_alone", [False, True])
-    def test_every_kind_of_leaf_returns_as_it_was(self, path, by_shape_alone):
-        tree, meta = agent(), {"step": 3, "note": "ä\n", "nested": {"values": [0.1, None]}}
+    @pytest.mark.parametrize("from_shapes", [False, True])
+    def test_every_kind_of_leaf_comes_back_the_same(self, path, from_shapes):
+        tree, meta = state(), {"step": 3, "note": "ä\n", "nested": {"values": [0.1, None]}}
         checkpoints.save(path, tree, meta)
-        like = eqx.filter_eval_shape(agent) if by_shape_alone else agent(scale=0.0)
-        like = eqx.tree_at(lambda a: (a.steps, a.rate, a.table), like, (0, 0.0, np.zeros(2)))
+        like = eqx.filter_eval_shape(state) if from_shapes else state(scale=0.0)
+        like = eqx.tree_at(lambda s: (s.steps, s.rate, s.table), like, (0, 0.0, np.zeros(2)))
         loaded, loaded_meta = checkpoints.load(path, like)
 
         assert loaded_meta == meta
@@ -95,21 +99,21 @@ class TestBits:
             assert type(new) is type(old)
 
     def test_keys_keep_their_generator(self, path):
-        checkpoints.save(path, agent(), {})
-        loaded, _ = checkpoints.load(path, agent())
+        checkpoints.save(path, state(), {})
+        loaded, _ = checkpoints.load(path, state())
         assert str(jax.random.key_impl(loaded.keys)) == "rbg"
         np.testing.assert_array_equal(
-            jax.random.normal(loaded.keys[1], (4,)), jax.random.normal(agent().keys[1], (4,))
+            jax.random.normal(loaded.keys[1], (4,)), jax.random.normal(state().keys[1], (4,))
         )
 
     @pytest.mark.parametrize("on", [jnp.asarray, np.asarray])
-    def test_nan_payloads_and_negative_zero(self, path, on):
+    def test_nan_payloads_and_negative_zero_come_back(self, path, on):
         patterns = np.array([0x7FC00123, 0x7F800001, 0xFFC00000, 0x80000000, 1], np.uint32)
         checkpoints.save(path, on(patterns.view(np.float32)), {})
         loaded, _ = checkpoints.load(path, on(np.zeros(5, np.float32)))
         np.testing.assert_array_equal(np.asarray(loaded).view(np.uint32), patterns)
 
-    def test_64_bits_survive_where_jax_runs_in_32(self, path):
+    def test_64_bits_come_back_where_jax_uses_32(self, path):
         with jax.enable_x64(True):
             tree = {"float": jnp.array(1 / 3), "int": jnp.array(2**53 + 1)}
         checkpoints.save(path, tree, {})
@@ -118,7 +122,7 @@ class TestBits:
         assert float(loaded["float"]) == 1 / 3
         assert int(loaded["int"]) == 2**53 + 1
 
-    def test_a_numpy_array_can_be_written_to(self, path):
+    def test_a_loaded_numpy_array_is_writable(self, path):
         checkpoints.save(path, np.zeros(2), {})
         loaded, _ = checkpoints.load(path, np.ones(2))
         loaded[0] = 1.0
@@ -134,16 +138,16 @@ class TestBits:
         [np.array([object()]), np.array(["text"]), np.zeros(2, ">f4"), np.zeros(2, "f4,i4")],
         ids=["object", "text", "byte order", "record"],
     )
-    def test_what_is_no_plain_number_is_not_saved(self, path, leaf):
+    def test_leaves_that_are_no_plain_numbers_are_refused(self, path, leaf):
         with pytest.raises(TypeError, match=r"leaf \['odd'\] has dtype"):
             checkpoints.save(path, {"odd": leaf}, {})
         assert not path.exists()
 
 
 class TestDamage:
-    # The last two keep JSON's meaning: a tab for a space, and \u00E4 for \u00e4.
+    # The last two keep the meaning in JSON: a tab for a space, and \u00E4 for \u00e4.
     @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF, ord(" ") ^ ord("\t"), ord("e") ^ ord("E")])
-    def test_no_byte_can_change_unseen(self, path, flip):
+    def test_every_changed_byte_is_noticed(self, path, flip):
         checkpoints.save(path, {"a": jnp.arange(3.0), "b": 5}, {"step": 10, "note": "ä"})
         content = path.read_bytes()
         for position in range(len(content)):
@@ -153,7 +157,7 @@ class TestDamage:
             with pytest.raises(RunFolderError, match=r"checkpoint\.rtrrl (is|has|was)"):
                 checkpoints.load(path, LIKE)
 
-    def test_no_length_but_the_whole_is_accepted(self, path, saved):
+    def test_every_other_length_is_noticed(self, path, saved):
         for length in range(len(saved)):
             path.write_bytes(saved[:length])
             with pytest.raises(RunFolderError, match=r"is damaged: .*(truncated|ends after)"):
@@ -162,31 +166,31 @@ class TestDamage:
         with pytest.raises(RunFolderError, match="SHA-256"):
             checkpoints.load(path, LIKE)
 
-    def test_a_payload_byte_is_named_as_such(self, path, saved):
+    def test_a_changed_payload_is_named(self, path, saved):
         path.write_bytes(saved[:-1] + bytes([saved[-1] ^ 0xFF]))
         with pytest.raises(RunFolderError, match="does not match its SHA-256 digest; restore"):
             checkpoints.load(path, LIKE)
 
-    def test_meta_is_guarded_too(self, path, saved):
+    def test_changed_meta_is_noticed(self, path, saved):
         path.write_bytes(saved.replace(b'"step": 10', b'"step": 11'))
         with pytest.raises(RunFolderError, match="is damaged"):
             checkpoints.read_meta(path)
 
     @pytest.mark.parametrize("content", [b"PK\x03\x04 a zip", b"{}\n", b"\n"])
-    def test_foreign(self, path, content):
+    def test_other_files_are_refused(self, path, content):
         path.write_bytes(content)
         with pytest.raises(RunFolderError, match="is no checkpoint of rtrrl"):
             checkpoints.load(path, LIKE)
 
-    def test_missing(self, path):
+    def test_a_missing_file_is_refused(self, path):
         with pytest.raises(RunFolderError, match=r"cannot read checkpoint .*No such file"):
             checkpoints.load(path, LIKE)
 
 
 class TestVersions:
     def test_another_format(self, path, saved):
-        rewrite(path, **{"rtrrl-checkpoint": 2, "rtrrl": "9.9"})
-        with pytest.raises(RunFolderError, match=r"format 2, expected format 1: .*\(9\.9\)"):
+        rewrite(path, **{"rtrrl-checkpoint": 1, "rtrrl": "0.1.3"})
+        with pytest.raises(RunFolderError, match=r"format 1, expected format 2: .*\(0\.1\.3\)"):
             checkpoints.load(path, LIKE)
 
     def test_another_version_of_rtrrl(self, path, saved):
@@ -194,7 +198,7 @@ class TestVersions:
         with pytest.raises(RunFolderError, match=r"was written by rtrrl 0\.0\.1, this is "):
             checkpoints.read_meta(path)
 
-    def test_rewriting_alone_is_no_reason(self, path, saved):
+    def test_the_same_header_written_again_is_accepted(self, path, saved):
         rewrite(path)
         assert path.read_bytes() == saved
         assert checkpoints.read_meta(path) == {"step": 10}
@@ -215,7 +219,7 @@ class TestVersions:
         ({"a": jax.random.key(0), "b": 0}, r"\['a'\] is float32\[3\] .* key<threefry2x32>\[\]"),
     ],
 )
-def test_another_shape_is_refused_at_its_first_leaf(path, saved, like, message):
+def test_another_structure_is_refused_with_the_first_difference(path, saved, like, message):
     with pytest.raises(RunFolderError, match=f"does not fit: .*{message}"):
         checkpoints.load(path, like)
 
@@ -228,7 +232,7 @@ def test_keys_of_another_generator_are_refused(path):
 
 class TestAtomicity:
     @pytest.mark.parametrize("step", ["fsync", "replace"])
-    def test_a_failed_write_leaves_the_old_file_alone(self, path, saved, step, monkeypatch):
+    def test_a_failed_write_leaves_the_old_file(self, path, saved, step, monkeypatch):
         def full(*_):
             raise OSError(28, "No space left on device")
 
@@ -238,7 +242,7 @@ class TestAtomicity:
         assert path.read_bytes() == saved
         assert os.listdir(path.parent) == [path.name]
 
-    def test_an_interrupt_leaves_the_old_file_alone(self, path, saved, monkeypatch):
+    def test_an_interrupt_leaves_the_old_file(self, path, saved, monkeypatch):
         def interrupt(*_):
             raise KeyboardInterrupt
 
@@ -248,7 +252,7 @@ class TestAtomicity:
         assert path.read_bytes() == saved
         assert os.listdir(path.parent) == [path.name]
 
-    def test_the_new_bytes_are_on_disk_before_they_get_the_name(self, path, saved, monkeypatch):
+    def test_the_new_bytes_are_on_disk_before_the_file_is_renamed(self, path, saved, monkeypatch):
         events, replace, fsync = [], os.replace, os.fsync
         monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd)))
         monkeypatch.setattr(
@@ -260,11 +264,11 @@ class TestAtomicity:
         assert events == ["fsync", b"new", "fsync"]
         assert path.read_bytes() == b"new"
 
-    def test_missing_folder(self, tmp_path):
+    def test_a_missing_folder_is_refused(self, tmp_path):
         with pytest.raises(RunFolderError, match=r"cannot write .*No such file"):
             write_atomic(tmp_path / "missing" / "file", b"")
 
-    def test_others_may_read_what_the_umask_lets_them(self, path):
+    def test_permissions_follow_the_umask(self, path):
         old = os.umask(0o022)
         try:
             write_atomic(path, b"")

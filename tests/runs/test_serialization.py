@@ -1,15 +1,19 @@
-"""Settings go to JSON and come back the same, and what cannot is said."""
+"""Settings are written as JSON and read back the same; what cannot be is refused."""
 
 import dataclasses
 import json
+import math
+import sys
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from rtrrl import RTRRL, cells, gradients
-from rtrrl.agents.registry import PRESETS, preset
+from rtrrl.agents.registry import PRESETS, make_agent
 from rtrrl.environments import Box, make
 from rtrrl.errors import RtrrlError, RunFolderError, UnknownNameError
 from rtrrl.learning import normalizers, optimizers, readouts, traces
@@ -17,13 +21,22 @@ from rtrrl.learning.policies import policy_for
 from rtrrl.runs import serialization, storage
 from rtrrl.runs.config import RunConfig
 from rtrrl.runs.serialization import from_dict, label, to_dict
-from tests.probes import ContinuousBandit
+from tests.probes import ContinuousBandit, TruncatedValue
 
 TASK = "TMaze-5"
 
 
+class UsersRule(gradients.DiagonalRTRL):
+    """A rule as a user defines it, at the top of a module."""
+
+    rate: float = 0.5
+
+    class Inner(gradients.DiagonalRTRL):
+        """A rule inside a class."""
+
+
 def members(kind: type) -> list[type]:
-    """The concrete settings of one family."""
+    """The concrete classes of one family, in rtrrl."""
     own = [
         member
         for member in serialization._subclasses((kind,))
@@ -74,10 +87,8 @@ def through_json(setting):
 
 
 def test_the_families_are_found():
-    names = {part.__name__ for part in PARTS}
-    rules = {type(rule).__name__ for rule in gradients.RULES.values()}
-    recipes = {type(recipe).__name__ for recipe in cells.CELLS.values()}
-    assert rules | recipes | {"Adam", "Dutch", "NCP", "RandomFeedback"} <= names
+    kinds = {type(part) for family in (gradients.RULES, cells.CELLS) for part in family.values()}
+    assert kinds | {optimizers.Adam, traces.Dutch, cells.NCP, readouts.RandomFeedback} <= {*PARTS}
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
@@ -88,20 +99,35 @@ def test_every_part_comes_back_the_same(part):
     assert (other == part()) == (not dataclasses.fields(part)), "nothing to change?"
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_named_agent_comes_back_the_same(name):
+    agent = make_agent(name, TASK)
+    assert through_json(agent) == agent
+
+
 @pytest.mark.parametrize("name", ["default", "paper"])
-@pytest.mark.parametrize("task", [TASK, ContinuousBandit()], ids=["discrete", "continuous"])
-def test_every_agent_comes_back_the_same(name, task):
-    agent = preset(name, task, gamma=0.1 + 0.2, cell=cells.CTRNNConfig(wiring=cells.NCP(0.3)))
-    agent = dataclasses.replace(agent, rule=gradients.TBPTT(window=7))
+def test_an_agent_with_continuous_actions_comes_back_the_same(name):
+    cell, rule = cells.CTRNNConfig(wiring=cells.NCP(0.3)), gradients.TBPTT(window=7)
+    agent = make_agent(name, ContinuousBandit(), gamma=0.1 + 0.2, cell=cell, rule=rule)
     back = through_json(agent)
     assert back == agent
-    assert back.discount == 0.1 + 0.2
+    assert back.gamma == 0.1 + 0.2
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_comes_back_the_same(name):
-    agent = preset(name, TASK)
-    assert through_json(agent) == agent
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        (gradients.DiagonalRTRL(), "rtrrl.gradients.DiagonalRTRL"),
+        (cells.RTUConfig(), "rtrrl.cells.RTUConfig"),
+        (optimizers.Adam(), "rtrrl.learning.optimizers.Adam"),
+        (make_agent("default", TASK), "rtrrl.RTRRL"),
+        (UsersRule(), f"{__name__}.UsersRule"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_class_is_written_by_the_name_that_it_is_imported_by(setting, name):
+    assert to_dict(setting)["type"] == name
+    assert type(through_json(setting)) is type(setting)
 
 
 def test_an_unbounded_action_space_comes_back():
@@ -110,64 +136,152 @@ def test_an_unbounded_action_space_comes_back():
 
 
 def test_arrays_come_back_to_the_bit():
-    agent = preset("default", TASK, discount=jnp.array([0.1, 1 / 3, 0.99]))
+    agent = make_agent("default", TASK, gamma=jnp.array([0.1, 1 / 3, 0.99]))
     back = through_json(agent)
-    assert back.discount.dtype == agent.gamma.dtype
-    np.testing.assert_array_equal(back.discount, agent.gamma)
+    assert back.gamma.dtype == agent.gamma.dtype
+    np.testing.assert_array_equal(back.gamma, agent.gamma)
 
 
-def a_plan(**changes) -> RunConfig:
-    agent = preset("paper", TASK, trace=traces.Dutch(0.25), cell=cells.GRUConfig(hidden_size=5))
-    agent = dataclasses.replace(agent, rule=gradients.SnAp1())
-    return RunConfig(agent, make(TASK), 1000, (4, 7), 10, 3, True, 5, 6, 2, **changes)
+# --- classes of users ---------------------------------------------------------------------------
 
 
-def test_config_json_alone_rebuilds_the_plan(tmp_path):
-    plan = a_plan()
-    storage.create(tmp_path / "run", plan.config())
-    assert RunConfig.of(storage.load_run(tmp_path / "run").config) == plan
+def test_a_class_of_a_user_comes_back_the_same():
+    agent = make_agent("default", TASK, rule=UsersRule(rate=0.25))
+    assert through_json(agent) == agent
+    assert label(agent, make(TASK)) == "default, rule=UsersRule"
+
+
+def test_a_class_inside_a_function_or_a_class_is_not_written():
+    class Local(gradients.DiagonalRTRL):
+        pass
+
+    for rule, name in ((Local(), "Local"), (UsersRule.Inner(), "UsersRule.Inner")):
+        message = f"{name} is defined inside a function or a class.*top of a module, or .* `out`"
+        with pytest.raises(RtrrlError, match=message) as caught:
+            to_dict(rule)
+        assert "\n" not in str(caught.value)
+        assert to_dict(rule, describe=True)["type"].endswith(name)
+
+
+def test_a_class_that_is_not_imported_is_refused_with_what_to_import():
+    message = r"my_rules\.Mine is not imported: import my_rules first \(.*--import my_rules"
+    with pytest.raises(RtrrlError, match=message):
+        from_dict({"type": "my_rules.Mine"})
+
+
+def test_the_module_of_an_installed_package_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "rtrrl_my_rules.py").write_text(
+        "from rtrrl.gradients import DiagonalRTRL\nclass Mine(DiagonalRTRL): pass\n"
+    )
+    metadata = tmp_path / "rtrrl_my_rules-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: rtrrl_my_rules\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[rtrrl.rule]\nmine = rtrrl_my_rules:Mine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "rtrrl_my_rules" not in sys.modules
+    rule = from_dict({"type": "rtrrl_my_rules.Mine"})
+    assert isinstance(rule, gradients.DiagonalRTRL)
+    del sys.modules["rtrrl_my_rules"]
+
+
+# --- the configuration of a run -----------------------------------------------------------------
+
+
+def config(**changes) -> RunConfig:
+    agent = make_agent(
+        "paper",
+        TASK,
+        trace=traces.Dutch(0.25),
+        cell=cells.GRUConfig(hidden_size=5),
+        rule=gradients.SnAp1(),
+    )
+    settings = {
+        "agent": agent,
+        "environment": make(TASK),
+        "steps": 1000,
+        "seeds": (4, 7),
+        "evaluations": 10,
+        "episodes": 3,
+        "greedy": True,
+        "patience": 5,
+        "num_envs": 6,
+        "workers": 2,
+    }
+    return RunConfig(**settings | changes)
+
+
+def test_config_json_alone_gives_the_configuration(tmp_path):
+    storage.create(tmp_path / "run", config().to_dict())
+    assert RunConfig.from_dict(storage.load_run(tmp_path / "run").config) == config()
+
+
+class ConstantReward(TruncatedValue):
+    """An environment with an array as a setting."""
+
+    reward: jax.Array = eqx.field(converter=jnp.asarray, default=0.0)
+
+
+def test_an_environment_without_a_name_must_be_the_same():
+    written = json.loads(json.dumps(config(environment=ConstantReward(reward=0.5)).to_dict()))
+    assert RunConfig.from_dict(written, ConstantReward(reward=0.5)) == config(
+        environment=ConstantReward(reward=0.5)
+    )
+    for other in (ConstantReward(reward=0.25), TruncatedValue(), make(TASK)):
+        with pytest.raises(RunFolderError, match="the run's environment is ConstantReward"):
+            RunConfig.from_dict(written, other)
+    nan = json.loads(json.dumps(config(environment=ConstantReward(reward=math.nan)).to_dict()))
+    RunConfig.from_dict(nan, ConstantReward(reward=math.nan))
 
 
 @pytest.mark.parametrize(
-    "name", ["settings", "episodes", "greedy", "patience", "streams", "workers"]
+    "name", ["settings", "episodes", "greedy", "patience", "num_envs", "workers", "environment"]
 )
 def test_a_config_that_lacks_an_entry_is_refused(name):
-    config = a_plan().config()
-    del config[name]
+    written = config().to_dict()
+    del written[name]
     with pytest.raises(RunFolderError, match=f"lacks '{name}'"):
-        RunConfig.of(config)
+        RunConfig.from_dict(written)
 
 
-def test_unknown_types_and_fields_are_refused_with_the_nearest():
-    with pytest.raises(UnknownNameError, match="settings type 'Adan': did you mean Adam"):
-        from_dict({"type": "Adan", "learning_rate": 1e-3})
+def test_a_damaged_config_is_refused():
+    for changes in ({"steps": "many"}, {"settings": {"type": "rtrrl.cells.RTUConfig"}}):
+        with pytest.raises(RunFolderError, match=r"config\.json is damaged"):
+            RunConfig.from_dict(config().to_dict() | changes)
+
+
+def test_unknown_types_and_fields_are_refused_with_similar_ones():
+    adam = "rtrrl.learning.optimizers.Adam"
+    with pytest.raises(UnknownNameError, match=rf"settings type '.*\.Adan': did you mean {adam}"):
+        from_dict({"type": "rtrrl.learning.optimizers.Adan", "learning_rate": 1e-3})
     with pytest.raises(UnknownNameError, match="'learning_rte': did you mean learning_rate"):
-        from_dict({"type": "Adam", "learning_rte": 1e-3})
+        from_dict({"type": adam, "learning_rte": 1e-3})
     with pytest.raises(UnknownNameError, match="settings type 'None'"):
         from_dict({"learning_rate": 1e-3})
-    with pytest.raises(UnknownNameError, match="settings type"):
-        from_dict({"type": "Popen", "args": "echo"})
-    with pytest.raises(UnknownNameError, match="agent 'papper': did you mean paper"):
-        preset("papper", TASK)
+
+
+@pytest.mark.parametrize("name", ["subprocess.Popen", "builtins.eval", "rtrrl.train", "Adam"])
+def test_nothing_but_settings_is_made(name):
+    with pytest.raises(UnknownNameError, match=f"unknown settings type '{name}'"):
+        from_dict({"type": name, "args": "echo"})
 
 
 def test_incomplete_settings_are_refused():
     with pytest.raises(RtrrlError, match="settings of RTRRL are incomplete"):
-        from_dict({"type": "RTRRL", "task": TASK})
+        from_dict({"type": "rtrrl.RTRRL", "task": TASK})
 
 
 def test_a_function_is_no_setting():
     sgd = optax.sgd(1e-3)
-    agent = preset("default", TASK, optimizer=optimizers.PerGroup(sgd, sgd, sgd))
+    agent = make_agent("default", TASK, optimizer=optimizers.PerGroup(sgd, sgd, sgd))
     with pytest.raises(RtrrlError, match=r"GradientTransformation.*cannot be written") as caught:
         to_dict(agent)
     assert "without `out`" in str(caught.value)
     assert "optimizer=PerGroup" in label(agent, make(TASK))
 
 
-def test_a_label_names_the_preset_and_what_differs():
-    world = make(TASK)
-    assert label(RTRRL.default(world), world) == "default"
-    assert label(RTRRL.paper(world), world) == "paper"
-    agent = RTRRL.default(world, discount=jnp.array([0.5, 0.9]), rule=gradients.SnAp1())
-    assert label(agent, world) == "default, rule=SnAp1, gamma=[…]"
+def test_a_label_is_the_name_of_an_agent_and_what_differs():
+    environment = make(TASK)
+    assert label(RTRRL.default(environment), environment) == "default"
+    assert label(RTRRL.paper(environment), environment) == "paper"
+    agent = RTRRL.default(environment, gamma=jnp.array([0.5, 0.9]), rule=gradients.SnAp1())
+    assert label(agent, environment) == "default, rule=SnAp1, gamma=[…]"

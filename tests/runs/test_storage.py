@@ -1,14 +1,17 @@
+"""The folder of a run, and the run that is read from it."""
+
 import json
 import math
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.errors import RunFolderError
+from rtrrl.errors import RtrrlError, RunFolderError
 from rtrrl.runs import checkpoints, storage
-from rtrrl.runs.run import Run, StopReason, score
+from rtrrl.runs.run import CURVE, VARIANCE, Run, StopReason, score
 
 CONFIG = {"task": "MemoryChain-4", "agent": "default", "steps": 1000, "seeds": [7, 8]}
 
@@ -21,13 +24,18 @@ def rows(*steps: int, seeds=(7, 8)) -> list[dict]:
     ]
 
 
+def make_run(metrics: list[dict], **changes) -> Run:
+    settings = {"config": CONFIG, "seeds": [7, 8], "steps_per_second": 1.0}
+    return Run(metrics=metrics, **settings | changes)
+
+
 def run_in(folder: Path, *steps: int, stopped_by: StopReason | None = None) -> Run:
-    """A run as training leaves it: config, metrics, checkpoint at the last step, maybe result."""
+    """A run as training leaves it; result.json only if it ended."""
     storage.create(folder, CONFIG)
     for step in steps:
         storage.append_metrics(folder, rows(step))
         checkpoints.save(folder / storage.CHECKPOINT, jnp.ones(2), {"step": step})
-    run = Run(CONFIG, rows(*steps), [7, 8], 4e3, stopped_by, folder)
+    run = make_run(rows(*steps), steps_per_second=4e3, stopped_by=stopped_by, folder=folder)
     if stopped_by is not None:
         storage.save_result(run)
     return run
@@ -43,10 +51,10 @@ class TestScore:
         values = [5.0] * 90 + [0.0, 1.0] * 5  # the last ten lie at 910, 920, ..., 1000
         assert score(steps, values, 1000) == (5.0, 0.5)
 
-    def test_final_takes_three_at_least(self):
+    def test_final_takes_at_least_three(self):
         assert score([250, 500, 750, 1000], [9.0, 1.0, 2.0, 6.0], 1000) == (9.0, 3.0)
 
-    def test_final_takes_fewer_only_where_there_are_fewer(self):
+    def test_final_takes_fewer_where_there_are_no_more(self):
         assert score([500, 1000], [1.0, 2.0], 1000) == (2.0, 1.5)
         assert score([500], [4.0], 1000) == (4.0, 4.0)
 
@@ -60,31 +68,31 @@ class TestScore:
         assert score(steps, [0.0, 1.0, 1.0, 1.0, 5.0], 1000).final == 2.0
 
     @pytest.mark.parametrize("gap", [None, math.nan, math.inf, -math.inf])
-    def test_what_was_not_measured_counts_for_neither(self, gap):
+    def test_missing_and_non_finite_evaluations_are_left_out(self, gap):
         steps = [100, 200, 300, 400, 1000]
         assert score(steps, [1.0, 2.0, gap, 6.0, gap], 1000) == (6.0, 3.0)
 
-    def test_nothing_measured(self):
+    def test_without_evaluations_scores_are_nan(self):
         for steps, values in (([], []), ([1], [None])):
             assert all(math.isnan(value) for value in score(steps, values, 10))
 
 
 class TestRun:
     def test_scores_follow_the_order_of_seeds(self):
-        run = Run(CONFIG, rows(250, 500, 1000), [8, 7], 1.0)
+        run = make_run(rows(250, 500, 1000), seeds=[8, 7])
         np.testing.assert_allclose(run.best, [9.0, 8.0])
         np.testing.assert_allclose(run.final, [8 + 1.75 / 3, 7 + 1.75 / 3])
 
-    def test_budget_is_the_configs(self):
+    def test_the_budget_is_that_of_the_config(self):
         metrics = [
             {"step": step, "seed": 0, "evaluation": float(step > 900)}
             for step in (*range(10, 1010, 10), 1200)
         ]
-        run = Run(CONFIG | {"steps": 1000}, metrics, [0], 1.0)
+        run = make_run(metrics, seeds=[0])
         assert run.final.tolist() == [1.0]
 
     def test_result(self):
-        run = Run(CONFIG, rows(250, 500), [7, 8], 4e3, StopReason.PATIENCE)
+        run = make_run(rows(250, 500), steps_per_second=4e3, stopped_by=StopReason.PATIENCE)
         assert run.result() == {
             "task": "MemoryChain-4",
             "agent": "default",
@@ -102,21 +110,34 @@ class TestRun:
         [
             (StopReason.BUDGET, True),
             (StopReason.PATIENCE, True),
+            (StopReason.CALLBACK, False),
             (StopReason.INTERRUPT, False),
             (StopReason.ERROR, False),
             (None, False),
         ],
     )
-    def test_only_a_whole_run_is_finished(self, stop, finished):
-        assert Run(CONFIG, [], [7], 1.0, stop).result()["finished"] is finished
+    def test_a_run_is_finished_after_budget_or_patience(self, stop, finished):
+        assert make_run([], stopped_by=stop).result()["finished"] is finished
 
-    def test_plot_goes_into_the_folder(self, tmp_path):
-        run = run_in(tmp_path / "run", 500)
-        run.plot()
-        assert (tmp_path / "run" / storage.CURVE).read_bytes().startswith(b"\x89PNG")
-        run.plot(tmp_path / "else.svg")
-        assert b"<svg" in (tmp_path / "else.svg").read_bytes()
-        assert Run(CONFIG, rows(500), [7, 8], 1.0).plot().axes
+    def test_a_table_of_the_metrics(self):
+        pytest.importorskip("pandas")
+        table = make_run([{"step": 5, "seed": 7, "evaluation": 1.5}]).to_dataframe()
+        assert table.to_dict("records") == [
+            {"task": "MemoryChain-4", "agent": "default", "step": 5, "seed": 7, "evaluation": 1.5}
+        ]
+
+    def test_without_pandas_a_table_is_refused(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "pandas", None)
+        with pytest.raises(RtrrlError, match="pandas is not installed: pip install pandas"):
+            make_run(rows(5)).to_dataframe()
+
+    @pytest.mark.parametrize(
+        ("folder", "message"),
+        [(None, "it ended in an error"), (Path("runs/1"), r"rtrrl\.load\('runs/1'\)")],
+    )
+    def test_a_run_without_agents_refuses_to_give_them(self, folder, message):
+        with pytest.raises(RtrrlError, match=message):
+            make_run(rows(5), folder=folder).agents()
 
 
 class TestCreate:
@@ -130,19 +151,19 @@ class TestCreate:
         assert versions["rtrrl"]
         assert set(versions) >= {"python", "platform", "jaxlib", "equinox", "optax", "numpy"}
 
-    def test_an_empty_folder_will_do(self, tmp_path):
+    def test_an_empty_folder_is_used(self, tmp_path):
         storage.create(tmp_path, CONFIG)
         assert snapshot(tmp_path).keys() == {"config.json"}
 
     def test_a_folder_in_use_is_refused(self, tmp_path):
-        (tmp_path / "thesis.tex").write_text("years of work")
-        with pytest.raises(RunFolderError, match="is not empty: choose another --out, continue it"):
+        (tmp_path / "thesis.tex").write_text("text")
+        with pytest.raises(RunFolderError, match="is not empty: choose another folder, resume"):
             storage.create(tmp_path, CONFIG)
-        assert snapshot(tmp_path) == {"thesis.tex": b"years of work"}
+        assert snapshot(tmp_path) == {"thesis.tex": b"text"}
 
     @pytest.mark.parametrize("config", [None, '{"model": 1}', "{torn", "[]", '{"versions": {}}'])
-    def test_overwrite_spares_what_is_no_run(self, tmp_path, config):
-        (tmp_path / "metrics.jsonl").write_text("somebody else's")
+    def test_overwrite_refuses_what_is_no_run(self, tmp_path, config):
+        (tmp_path / "metrics.jsonl").write_text("another program's")
         if config is not None:
             (tmp_path / "config.json").write_text(config)
         before = snapshot(tmp_path)
@@ -151,14 +172,16 @@ class TestCreate:
         assert snapshot(tmp_path) == before
 
     def test_overwrite_removes_a_run_and_nothing_else(self, tmp_path):
-        run_in(tmp_path, 500, 1000, stopped_by=StopReason.BUDGET).plot()
+        run = run_in(tmp_path, 500, 1000, stopped_by=StopReason.BUDGET)
+        for name in (CURVE, VARIANCE):
+            (run.folder / name).write_bytes(b"")
         (tmp_path / "notes.txt").write_text("mine")
         (tmp_path / ".checkpoint.rtrrl.123.tmp").write_text("killed")
         storage.create(tmp_path, CONFIG | {"agent": "paper"}, overwrite=True)
         assert snapshot(tmp_path).keys() == {"config.json", "notes.txt"}
         assert storage.load_run(tmp_path).config["agent"] == "paper"
 
-    def test_a_file_in_the_way(self, tmp_path):
+    def test_a_file_of_that_name(self, tmp_path):
         (tmp_path / "file").write_text("")
         with pytest.raises(RunFolderError, match=r"cannot make a run in .*File exists"):
             storage.create(tmp_path / "file", CONFIG)
@@ -170,7 +193,7 @@ class TestMetrics:
         storage.append_metrics(tmp_path, rows(200))
         assert storage.read_metrics(tmp_path) == rows(100, 200)
 
-    def test_what_is_not_finite_becomes_null(self, tmp_path):
+    def test_nan_and_infinity_become_null(self, tmp_path):
         values = [math.nan, np.float32(np.inf), jnp.array(-jnp.inf), np.array([1.0, np.nan])]
         storage.append_metrics(tmp_path, [{"step": 1, "seed": 0, "values": values}])
         text = (tmp_path / "metrics.jsonl").read_text()
@@ -183,7 +206,7 @@ class TestMetrics:
             {"step": 3, "seed": 1, "evaluation": float(np.float32(0.1))}
         ]
 
-    def test_a_half_written_row_is_left_out(self, tmp_path):
+    def test_an_incomplete_last_row_is_left_out(self, tmp_path):
         storage.append_metrics(tmp_path, rows(100))
         with open(tmp_path / "metrics.jsonl", "a") as file:
             file.write('{"step": 200, "se')
@@ -197,13 +220,13 @@ class TestMetrics:
         with pytest.raises(RunFolderError, match=r"metrics\.jsonl is damaged: line 3 "):
             storage.read_metrics(tmp_path)
 
-    def test_no_folder(self, tmp_path):
+    def test_a_missing_folder(self, tmp_path):
         with pytest.raises(RunFolderError, match=r"cannot write .*No such file"):
             storage.append_metrics(tmp_path / "missing", rows(1))
 
 
 class TestResume:
-    def test_an_unfinished_run_goes_on(self, tmp_path):
+    def test_an_unfinished_run_is_opened(self, tmp_path):
         run_in(tmp_path, 250, 500)
         before = snapshot(tmp_path)
         config, meta = storage.open_for_resume(tmp_path)
@@ -211,7 +234,7 @@ class TestResume:
         assert meta == {"step": 500}
         assert snapshot(tmp_path) == before
 
-    def test_an_interrupted_run_goes_on(self, tmp_path):
+    def test_an_interrupted_run_is_opened(self, tmp_path):
         run_in(tmp_path, 250, stopped_by=StopReason.INTERRUPT)
         assert storage.open_for_resume(tmp_path)[1] == {"step": 250}
 
@@ -231,7 +254,7 @@ class TestResume:
             ("checkpoint.rtrrl", b"foreign", "is no checkpoint of rtrrl"),
         ],
     )
-    def test_a_damaged_run_is_refused_and_left_alone(self, tmp_path, name, content, message):
+    def test_a_damaged_run_is_refused_and_not_changed(self, tmp_path, name, content, message):
         run_in(tmp_path, 250)
         (tmp_path / name).unlink(missing_ok=True)
         if content is not None:
@@ -249,12 +272,12 @@ class TestResume:
             storage.open_for_resume(tmp_path)
         assert snapshot(tmp_path) == before
 
-    def test_no_folder(self, tmp_path):
+    def test_a_missing_folder(self, tmp_path):
         with pytest.raises(RunFolderError, match="there is no such folder"):
             storage.open_for_resume(tmp_path / "missing")
         assert not (tmp_path / "missing").exists()
 
-    def test_a_checkpoint_of_something_else(self, tmp_path):
+    def test_a_checkpoint_without_a_step(self, tmp_path):
         run_in(tmp_path, 250)
         checkpoints.save(tmp_path / storage.CHECKPOINT, jnp.ones(2), {})
         with pytest.raises(RunFolderError, match="it does not say its step"):
@@ -262,7 +285,7 @@ class TestResume:
 
 
 class TestRewind:
-    def test_what_the_checkpoint_does_not_know_is_gone(self, tmp_path):
+    def test_rows_after_the_checkpoint_are_removed(self, tmp_path):
         run_in(tmp_path, 250, 500)
         untouched = (tmp_path / storage.METRICS).read_bytes()
         storage.append_metrics(tmp_path, rows(750, seeds=[7]))
@@ -271,7 +294,7 @@ class TestRewind:
         assert storage.rewind(tmp_path, 500) == rows(250, 500)
         assert (tmp_path / storage.METRICS).read_bytes() == untouched
 
-    def test_a_half_written_row_does_not_spoil_the_next(self, tmp_path):
+    def test_an_incomplete_row_does_not_damage_the_next(self, tmp_path):
         run_in(tmp_path, 250)
         with open(tmp_path / storage.METRICS, "a") as file:
             file.write('{"step": 500')
@@ -279,7 +302,7 @@ class TestRewind:
         storage.append_metrics(tmp_path, rows(500))
         assert storage.read_metrics(tmp_path) == rows(250, 500)
 
-    def test_old_result_and_leftovers_are_gone_and_the_rest_stays(self, tmp_path):
+    def test_result_and_temporary_files_are_removed_and_others_stay(self, tmp_path):
         run_in(tmp_path, 250, stopped_by=StopReason.INTERRUPT)
         (tmp_path / ".checkpoint.rtrrl.99.tmp").write_bytes(b"half")
         (tmp_path / "notes.tmp").write_text("mine")
@@ -301,7 +324,7 @@ class TestLoad:
         assert loaded.stopped_by is StopReason.BUDGET
         assert loaded.folder == tmp_path
 
-    def test_result_json_is_what_result_says(self, tmp_path):
+    def test_result_json_is_the_result(self, tmp_path):
         run = run_in(tmp_path, 250, stopped_by=StopReason.INTERRUPT)
         assert json.loads((tmp_path / "result.json").read_text()) == run.result()
 
@@ -313,7 +336,7 @@ class TestLoad:
         assert loaded.best.tolist() == [7.5, 8.5]
         assert loaded.steps_per_second == 1000.0  # two seeds, 500 steps each, in two half seconds
 
-    def test_a_run_without_a_chunk_yet(self, tmp_path):
+    def test_a_run_before_its_first_evaluation(self, tmp_path):
         storage.create(tmp_path, CONFIG)
         loaded = storage.load_run(tmp_path)
         assert np.isnan(loaded.final).tolist() == [True, True]
@@ -323,7 +346,7 @@ class TestLoad:
         assert result["final"] == [None, None]
         assert result["steps_per_second"] is None
 
-    def test_scores_do_not_depend_on_where_a_run_lives(self, tmp_path):
+    def test_scores_are_the_same_in_memory_and_from_a_folder(self, tmp_path):
         metrics = [
             {"step": step, "seed": 7, "evaluation": value}
             for step, value in ((100, 1.0), (200, math.nan), (300, math.inf), (400, 0.1))
@@ -331,15 +354,28 @@ class TestLoad:
         config = CONFIG | {"seeds": [7]}
         storage.create(tmp_path, config)
         storage.append_metrics(tmp_path, metrics)
-        in_memory, on_disk = Run(config, metrics, [7], 1.0), storage.load_run(tmp_path)
+        in_memory, on_disk = make_run(metrics, seeds=[7]), storage.load_run(tmp_path)
         assert in_memory.best.tolist() == on_disk.best.tolist() == [1.0]
         assert in_memory.final.tolist() == on_disk.final.tolist() == [0.55]
 
-    def test_not_a_run(self, tmp_path):
+    @pytest.mark.parametrize("read", [storage.load_run, storage.open_for_resume])
+    def test_a_run_of_version_0_1_is_refused(self, tmp_path, read):
+        run_in(tmp_path, 250)
+        config = json.loads((tmp_path / "config.json").read_text())
+        config["versions"]["rtrrl"] = "0.1.3"
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        before = snapshot(tmp_path)
+        message = r"was written by rtrrl 0\.1\.3, whose settings have other names: read it with"
+        with pytest.raises(RunFolderError, match=message) as caught:
+            read(tmp_path)
+        assert "\n" not in str(caught.value)
+        assert snapshot(tmp_path) == before
+
+    def test_a_folder_without_a_run(self, tmp_path):
         with pytest.raises(RunFolderError, match="is no run"):
             storage.load_run(tmp_path)
 
     def test_nothing_is_written_for_a_run_in_memory(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        storage.save_result(Run(CONFIG, rows(1), [7, 8], 1.0, StopReason.BUDGET))
+        storage.save_result(make_run(rows(1), stopped_by=StopReason.BUDGET))
         assert snapshot(tmp_path) == {}
