@@ -111,9 +111,9 @@ def _value(field: dataclasses.Field, value: Any) -> Any:
 def _type_name(kind: type, describe: bool) -> str:
     """The class's name, qualified by the outermost package that exports it."""
     module, name = kind.__module__, kind.__qualname__
-    if "<locals>" in name and not describe:
+    if "." in name and not describe:
         raise RtrrlError(
-            f"{kind.__name__} is defined inside a function, so that no run can find it again: "
+            f"{name} is defined inside a function or a class, so that no run can find it again: "
             "define it at the top of a module, or train without `out`"
         )
     if module == "__main__":
