@@ -1,26 +1,30 @@
-"""What every test stands on: checked shapes, two CPU devices, and float64 where it is asked for.
+"""What every test relies on: types are checked, there are two CPU devices, float64 is a fixture.
 
-JAX's persistent compilation cache stays off: on CPU it stores machine code, which a machine with
-another instruction set would load, and a cached program would hide what a change does to compiling.
+The processes of one run share JAX's compilation cache. Its folder is deleted afterwards: on a CPU
+it holds machine code, which another machine must not load.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 
-# In the environment, not in `jax.config`, so that a test's subprocess computes the same bits.
+# In the environment, not in `jax.config`, so that subprocesses compute the same bits.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")  # what is spread over devices has two to go to
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # the command turns it on
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the folder
+    _programs = tempfile.TemporaryDirectory(prefix="rtrrl-tests-")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _programs.name)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import beartype.typing  # noqa: F401 - named in the hook below
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
-# Every function of rtrrl is checked, doctests included; before anything imports it. The hook
-# decorates methods one by one, where beartype cannot know what `Self` is: it is let through. A
-# setting that is a float may be an array with one entry per seed.
+# All calls of rtrrl are checked, those in doctests too; before anything imports it. The hook
+# decorates methods one by one, where beartype does not know `Self`: that is not checked. A float
+# setting may be an array with one entry per seed.
 install_import_hook(
     "rtrrl",
     "beartype.beartype(conf=beartype.BeartypeConf(hint_overrides=beartype.FrozenDict("
@@ -40,6 +44,17 @@ def quick_compiler() -> Iterator[None]:
 
 @pytest.fixture
 def x64() -> Iterator[None]:
-    """Run the test in float64: `pytestmark = pytest.mark.usefixtures("x64")`, or an argument."""
+    """Run the test in float64."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test registers is forgotten after it."""
+    from rtrrl.agents.parts import PARTS
+    from rtrrl.agents.registry import AGENTS
+    from rtrrl.environments import ENVIRONMENTS
+
+    for registry in (AGENTS, ENVIRONMENTS, *(part.members for part in PARTS)):
+        monkeypatch.setattr(registry, "_factories", dict(registry._factories))

@@ -180,6 +180,7 @@ def restored(monkeypatch, tmp_path):
     before = {name: getattr(jax.config, name) for name in names}
     monkeypatch.setattr(compilation_cache, "cache_folder", lambda: tmp_path / "rtrrl" / "xla")
     jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path / "rtrrl" / "xla"
     for name, value in before.items():
         jax.config.update(name, value)
