@@ -220,9 +220,12 @@ def test_the_command_records_and_plots(finished):
 
 def test_a_config_keeps_monitoring_unless_overridden(finished, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "rtrrl.training.train.train", lambda agent, **_: asked.append(agent) or 1 / 0
-    )
+
+    def refuse(_, agent, **settings):
+        asked.append(agent)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("rtrrl.cli.train.train", refuse)
     for flags in ([], ["--no-variance"], ["--agent.optimizer.learning-rate", "0.5"]):
         with pytest.raises(ZeroDivisionError):
             main(["train", "--config", str(finished), *flags, "--out", str(tmp_path / "else")])
@@ -239,7 +242,7 @@ def test_a_resumed_run_has_the_same_numbers(finished, tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "append_metrics", interrupted)
+        patch.setattr(storage, "append_metrics", interrupted)
         assert main([*COMMAND, str(folder)]) == 130
     assert main(["train", "--resume", str(folder)]) == 0
     assert rows(folder) == rows(finished)
