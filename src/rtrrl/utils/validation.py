@@ -62,8 +62,9 @@ def check_parts(module: eqx.Module) -> None:
     """**Raises** `TypeError` where a field of a module type holds something else."""
     for field in dataclasses.fields(module):
         family, part = field.type, getattr(module, field.name)
-        is_family = isinstance(family, type) and issubclass(family, eqx.Module)
-        if is_family and not isinstance(part, family):
+        if not (isinstance(family, type) and issubclass(family, eqx.Module)):
+            continue
+        if not isinstance(part, family):
             example = "" if field.default is dataclasses.MISSING else f", such as {field.default}"
             raise TypeError(f"{field.name} is {part!r}: expected {family.__name__}{example}")
 
