@@ -13,10 +13,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint learn stability variance bench performance clean
+.PHONY: help install demo test test-quick lint learn stability variance bench performance clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED)  ## make the virtual environment; repeated only when the dependencies change
 
@@ -27,11 +27,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps neurogym==2.2.0
 	@touch $@
 
-demo: $(INSTALLED)  ## watch agents learn to remember: a table and a curve, three minutes
+demo: $(INSTALLED)  ## train two agents on two tasks: a table and curves, three minutes
 	$(BIN)/python -m rtrrl.experiments.demo
 
-test: $(INSTALLED)  ## theorems, contracts, unit tests and the examples in docstrings
+test: $(INSTALLED)  ## all tests, and the examples in docstrings
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-quick: $(INSTALLED)  ## contracts and theorems, each with its first parameters: for every day
+	$(BIN)/python -m pytest -n $(WORKERS) --quick tests/contracts tests/theorems tests/gradients
 
 lint: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check
@@ -39,25 +42,25 @@ lint: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
-learn: $(INSTALLED)  ## the learning targets, written into docs/results.md
+learn: $(INSTALLED)  ## the learning targets: docs/results.md
 	$(BIN)/python -m rtrrl.experiments.learning
 
-variance: $(INSTALLED)  ## how noisy one stream's updates are, written into docs/variance.md
+variance: $(INSTALLED)  ## the variance of the updates: docs/variance.md
 	$(BIN)/python -m rtrrl.experiments.variance
 
-stability: $(INSTALLED)  ## what lasts and what does not, written into docs/stability.md; hours
+stability: $(INSTALLED)  ## how stable learning is: docs/stability.md; hours
 	$(BIN)/python -m rtrrl.experiments.stability
 
 bench: $(INSTALLED)  ## the speed targets, each beside its floor timed in the same run
 	$(BIN)/python benchmarks/targets.py
 
-performance: $(INSTALLED)  ## targets and scaling study, written into docs/performance.md
+performance: $(INSTALLED)  ## targets and scaling: docs/performance.md
 	$(BIN)/python benchmarks/targets.py --json docs/performance/targets.json
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/report.py
 
-clean:  ## remove environments, caches and builds; runs stay
+clean:  ## remove virtual environments, caches and builds, but no runs
 	rm -rf .venv .venv-* build dist src/*.egg-info
 	rm -rf .pytest_cache .ruff_cache .import_linter_cache .grimp_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

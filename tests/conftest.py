@@ -33,6 +33,20 @@ install_import_hook(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick` runs each test with its first parameters alone."""
+    parser.addoption("--quick", action="store_true", help="each test with its first parameters")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect all but the first parameters of a test, if asked."""
+    if config.getoption("--quick"):
+        first = {item.nodeid.partition("[")[0]: item for item in reversed(items)}
+        rest = [item for item in items if first[item.nodeid.partition("[")[0]] is not item]
+        config.hook.pytest_deselected(items=rest)
+        items[:] = [item for item in items if item not in set(rest)]
+
+
 @pytest.fixture(scope="module")
 def quick_compiler() -> Iterator[None]:
     """Compile this module's programs quickly: `pytestmark = pytest.mark.usefixtures(...)`."""
