@@ -44,6 +44,19 @@ def test_a_reader_that_closes_the_pipe_is_no_error():
     assert done.stderr == b""
 
 
+def test_ctrl_c_ends_the_process_without_pythons_shutdown():
+    """In which XLA's threads would crash if they are still compiling."""
+    program = (
+        "import atexit, signal, sys\n"
+        "from rtrrl import cli\n"
+        "atexit.register(print, 'shutdown')\n"
+        "cli._run = lambda args: signal.raise_signal(signal.SIGINT)\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "rtrrl: interrupted\n")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_for_a_narrow_terminal(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")

@@ -49,9 +49,14 @@ PARTS = (
     ),
     Part("spread", "policy.spread", SPREADS, "what a Gaussian policy's σ depends on"),
     Part("score", "policy.score_estimator", SCORES, "a Gaussian policy's gradient"),
-    Part("noise", "policy.noise_process", NOISES, "white or correlated noise of a Gaussian policy"),
-    Part("observations", "inputs.observations", OBSERVATION_NORMALIZERS, "their scaling"),
-    Part("rewards", "inputs.rewards", REWARD_NORMALIZERS, "their scaling"),
+    Part("noise", "policy.noise_process", NOISES, "the noise of a Gaussian policy"),
+    Part(
+        "observations",
+        "inputs.observations",
+        OBSERVATION_NORMALIZERS,
+        "the scaling of observations",
+    ),
+    Part("rewards", "inputs.rewards", REWARD_NORMALIZERS, "the scaling of rewards"),
     Part("bonus", "inputs.bonus", BONUSES, "the exploration bonus"),
 )
 

@@ -59,7 +59,8 @@ examples
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error is one line on stderr.
 
-    0 is success, 2 a mistake of the user's, 1 NaN or infinity, 130 Ctrl-C.
+    0 is success, 2 a mistake of the user's, 1 NaN or infinity, 130 Ctrl-C. Without `argv` it is the
+    program: the arguments are those of the process, which Ctrl-C ends.
     """
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
@@ -70,7 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as interrupt:
-        return _failed(str(interrupt) or "interrupted", 130)
+        code = _failed(str(interrupt) or "interrupted", 130)
+        if argv is None:
+            # XLA may still be compiling in its own threads, and would crash in Python's shutdown
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return code
     except NonFiniteError as error:
         return _failed(str(error), 1)
     except RtrrlError as error:
