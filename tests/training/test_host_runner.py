@@ -1,6 +1,7 @@
 """Training in environments that Python steps: same agent, same evaluation, same run folder."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import rtrrl
 from rtrrl import RTRRL
 from rtrrl.agents import Random
 from rtrrl.cells import RTUConfig
+from rtrrl.cli import main
 from rtrrl.environments import Gymnasium, make
 from rtrrl.errors import NonFiniteError, RtrrlError
 from rtrrl.runs import checkpoints, storage
@@ -96,6 +98,15 @@ def test_evaluation_takes_an_exact_number_of_whole_episodes():
     assert len(set(returns.tolist())) > 1, "each episode has a seed of its own"
     again = evaluate(agent, agent.init(key), TASK, key, episodes=5)
     np.testing.assert_array_equal(returns, again)
+
+
+def test_the_command_line_trains_and_evaluates(tmp_path, capsys):
+    folder = str(tmp_path / "run")
+    short = ["--steps", "60", "--seeds", "2", "--evaluations", "2", "--episodes", "1"]
+    assert main(["train", TASK, "--agent", "random", *short, "--out", folder, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["task"] == TASK
+    assert main(["eval", folder, "--episodes", "2", "--json"]) == 0
+    assert np.shape(json.loads(capsys.readouterr().out)["returns"]) == (2, 2)
 
 
 def test_several_environments_per_seed_are_refused():
