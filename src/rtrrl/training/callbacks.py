@@ -62,10 +62,17 @@ class ShowProgress(Callback):
 
 
 class JSONLines(Callback):
-    """Appends each row of an evaluation to a file, as one JSON object per line."""
+    """Writes each row of an evaluation to a file, as one JSON object per line.
+
+    A new run replaces the file, a run that is resumed appends to it.
+    """
 
     def __init__(self, path: str | Path):
         self._path = Path(path)
+
+    def on_start(self, config: RunConfig, step: int) -> None:
+        if step == 0:
+            self._path.write_text("")
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
         with open(self._path, "a", encoding="utf-8") as file:
@@ -74,6 +81,8 @@ class JSONLines(Callback):
 
 class TensorBoard(Callback):
     """Writes every metric of an evaluation as a scalar, one TensorBoard run per seed.
+
+    A new run replaces the events of those seeds in the folder, a resumed one adds to them.
 
     **Raises** `RtrrlError` where tensorboard is not installed.
     """
@@ -90,6 +99,12 @@ class TensorBoard(Callback):
         messages: Any = (event_pb2, summary_pb2)  # whose classes are made at run time
         self._new_writer, self._event = EventFileWriter, messages[0].Event
         self._summary = messages[1].Summary
+
+    def on_start(self, config: RunConfig, step: int) -> None:
+        if step == 0:
+            for seed in config.seeds:
+                for file in (self._folder / f"seed-{seed}").glob("events.out.tfevents.*"):
+                    file.unlink()
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
