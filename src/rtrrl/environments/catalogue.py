@@ -7,17 +7,17 @@ from collections.abc import Callable
 from rtrrl.environments.base import AbstractEnvironment
 
 LONGEST = 1_000_000
-"""The largest number in the name of a task whose length it is."""
+"""The greatest length that the name of a task can give it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskInfo:
     """The description of a task.
 
-    `name` may end in letters that stand for numbers (`MemoryChain-N`); `example` is a name that
-    `make` accepts. `random` and `optimal` are the mean undiscounted returns of the uniformly random
-    and of the best policy on the example, None where they have no simple closed form. `extra` names
-    what must be installed besides rtrrl.
+    `name` may end in letters that stand for numbers (`MemoryChain-N`), or in `/ID` for all names
+    that begin like it; `example` is a name that `make` accepts. `random` and `optimal` are the mean
+    undiscounted returns of the uniformly random and of the best policy on the example, None where
+    they have no simple closed form. `extra` names what must be installed besides rtrrl.
     """
 
     name: str
@@ -46,20 +46,15 @@ class Extra:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One row: the description, how to build it from the numbers in its name, and their ranges."""
+    """One row: the description, and how to build the environment.
+
+    `build` takes the numbers in the name, whose `ranges` are checked before; of a name that ends in
+    `/ID` it takes the whole name.
+    """
 
     info: TaskInfo
     build: Callable[..., AbstractEnvironment]
     ranges: tuple[tuple[int, int], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """One row for all names that begin with `prefix/`; `build` takes the whole name."""
-
-    prefix: str
-    build: Callable[[str], AbstractEnvironment]
-    info: TaskInfo
 
 
 def task(

@@ -7,7 +7,7 @@ from typing import Any
 
 from rtrrl.environments.base import AbstractEnvironment, Environment
 from rtrrl.environments.brax import tasks as brax
-from rtrrl.environments.catalogue import Family, Task, TaskInfo, task
+from rtrrl.environments.catalogue import Task, TaskInfo, task
 from rtrrl.environments.gymnasium import tasks as gymnasium
 from rtrrl.environments.gymnasium.adapter import Gymnasium
 from rtrrl.environments.gymnasium.construction import is_gymnasium_env
@@ -29,7 +29,8 @@ TASKS: tuple[Task, ...] = (
     *neurogym.TASKS,
 )
 
-FAMILIES: tuple[Family, ...] = (*brax.FAMILIES, *gymnasium.FAMILIES, *neurogym.FAMILIES)
+FAMILIES: tuple[Task, ...] = (*brax.FAMILIES, *gymnasium.FAMILIES, *neurogym.FAMILIES)
+"""The rows whose names end in `/ID`."""
 
 ENVIRONMENTS: Registry[AbstractEnvironment] = Registry("environment", {})
 """What users have registered, and the entry points `rtrrl.environment` of installed packages."""
@@ -47,7 +48,7 @@ def register(name: str, factory: Callable[..., AbstractEnvironment]) -> None:
 
     **Raises** `RtrrlError` where the name is taken or malformed, or the factory is not callable.
     """
-    taken = {"brax", *(family.prefix for family in FAMILIES)}
+    taken = {"brax", *(row.info.name.removesuffix("/ID") for row in FAMILIES)}
     rows = [*TASKS, *_registered()]
     if name in taken or any(_overlap(str(name), row.info.name) for row in rows):
         raise RtrrlError(f"the environment '{name}' exists already: choose another name")
@@ -84,7 +85,7 @@ def make(name: str) -> AbstractEnvironment:
             "itself"
         )
     for family in FAMILIES:
-        if name.startswith(f"{family.prefix}/"):
+        if name.startswith(family.info.name.removesuffix("ID")):
             return _named(family.build(name), name)
     rows = [*TASKS, *_registered()]
     found = [(row, match) for row in rows if (match := re.fullmatch(_pattern(row.info.name), name))]

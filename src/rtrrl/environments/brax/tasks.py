@@ -3,7 +3,7 @@
 import functools
 
 from rtrrl.environments.brax.adapter import BACKENDS, LAYOUTS, Brax
-from rtrrl.environments.catalogue import Extra, Family, Task, TaskInfo, task
+from rtrrl.environments.catalogue import Extra, Task, task
 from rtrrl.environments.wrappers import Masked, TimeLimit
 from rtrrl.errors import UnknownNameError
 
@@ -47,23 +47,22 @@ def _rows(
     *,
     also_hidden: str = "",
     optimal: float | None = None,
-) -> tuple[Task, Task, Task]:
+) -> list[Task]:
     """The whole environment and its two views; `also_hidden` is hidden in both views."""
     ends = ", ".join([*([f"terminated {end}"] if end else []), f"truncated at {STEPS} steps"])
     also = f" and {also_hidden}" if also_hidden else ""
-
-    def row(suffix: str, view: str, hidden: str, optimal: float | None = None) -> Task:
+    rows = []
+    for suffix, view, hidden, best in (
+        ("", "", "nothing", optimal),
+        ("-pos", ", observing positions only", f"all velocities{also}", None),
+        ("-vel", ", observing velocities only", f"all positions{also}", None),
+    ):
         name = f"brax/{id}{suffix}"
         build = functools.partial(make_brax, name)
-        return task(
-            "brax", name, build, description + view, hidden, ends, optimal=optimal, extra=EXTRA
+        rows.append(
+            task("brax", name, build, description + view, hidden, ends, None, best, extra=EXTRA)
         )
-
-    return (
-        row("", "", "nothing", optimal),
-        row("-pos", ", observing positions only", f"all velocities{also}"),
-        row("-vel", ", observing velocities only", f"all positions{also}"),
-    )
+    return rows
 
 
 _TORSO = "when the torso is too low or too high"
@@ -82,11 +81,11 @@ TASKS: tuple[Task, ...] = (
     *_rows("humanoid", "walk like a human", _TORSO, also_hidden="torques"),
 )
 
-FAMILIES: tuple[Family, ...] = tuple(
-    Family(f"brax-{backend}", make_brax, TaskInfo(
-        f"brax-{backend}/ID", f"brax-{backend}/halfcheetah-pos", "brax",
-        f"any environment of brax/ with the {backend} backend for its physics",
-        "as in brax/", "as in brax/: terminated or truncated", extra=EXTRA))
+FAMILIES: tuple[Task, ...] = tuple(
+    task("brax", f"brax-{backend}/ID", make_brax,
+         f"any environment of brax/ with the {backend} backend for its physics",
+         "as in brax/", "as in brax/: terminated or truncated",
+         example=f"brax-{backend}/halfcheetah-pos", extra=EXTRA)
     for backend in BACKENDS
 )
 # fmt: on

@@ -197,11 +197,8 @@ def _describe(source: Source, wrap: Callable | None) -> _Description:
     from gymnasium import spaces
 
     with contextlib.closing(build(source, wrap)) as environment:
-        observed, actions, spec = (
-            environment.observation_space,
-            environment.action_space,
-            environment.spec,
-        )
+        observed, actions = environment.observation_space, environment.action_space
+        spec = environment.spec
         made = spec.id if spec else type(environment.unwrapped).__name__
     name = source if isinstance(source, str) else made
     try:
@@ -214,10 +211,8 @@ def _describe(source: Source, wrap: Callable | None) -> _Description:
             f"Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
         )
     flat_action_space, to_action = flat_actions(actions, name)
-    observation_space = Box.of(flat.low, flat.high, flat.shape)
-    return _Description(
-        name, observation_space, _space(flat_action_space), flat_action_space, to_action
-    )
+    flat_box = Box.of(flat.low, flat.high, flat.shape)
+    return _Description(name, flat_box, _space(flat_action_space), flat_action_space, to_action)
 
 
 def _space(space: Any) -> Space:

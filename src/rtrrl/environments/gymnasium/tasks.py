@@ -3,7 +3,7 @@
 import functools
 import re
 
-from rtrrl.environments.catalogue import Extra, Family, Task, TaskInfo, task
+from rtrrl.environments.catalogue import Extra, Task, task
 from rtrrl.environments.gymnasium.adapter import Gymnasium, positions_and_velocities
 from rtrrl.errors import RtrrlError
 
@@ -64,10 +64,10 @@ TASKS: tuple[Task, ...] = tuple(
     )
 )
 
-FAMILIES: tuple[Family, ...] = (
-    Family("gymnasium", make_gymnasium, TaskInfo(
-        "gymnasium/ID", "gymnasium/CartPole-v1-pos", "gymnasium",
-        "any Gymnasium environment; ID-pos, ID-vel, ID@0,2 or ID@0:3 observe a part of it",
-        "what is not kept", "terminated or truncated, as the environment defines")),
+FAMILIES: tuple[Task, ...] = (
+    task("gymnasium", "gymnasium/ID", make_gymnasium,
+         "any Gymnasium environment; ID-pos, ID-vel, ID@0,2 or ID@0:3 observe a part of it",
+         "what is not kept", "terminated or truncated, as the environment defines",
+         example="gymnasium/CartPole-v1-pos"),
 )
 # fmt: on

@@ -33,6 +33,10 @@ _TRUE_BOUNDS: dict[str, tuple[Any, Any]] = {
 """The bounds that hold where gymnax declares others than it returns."""
 
 
+def _items(mapping: Mapping[str, Any] | _Items) -> _Items:
+    return tuple(sorted(dict(mapping).items()))
+
+
 class Gymnax(Environment):
     """A gymnax environment.
 
@@ -54,22 +58,11 @@ class Gymnax(Environment):
     """
 
     id: str = eqx.field(static=True)
-    options: _Items = eqx.field(static=True)
-    params: _Items = eqx.field(static=True)
-    random: bool = eqx.field(static=True)
+    options: _Items = eqx.field(static=True, converter=_items, default=())
+    params: _Items = eqx.field(static=True, converter=_items, default=())
+    random: bool = eqx.field(static=True, default=True)
 
-    def __init__(
-        self,
-        id: str,
-        *,
-        options: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        random: bool = True,
-    ):
-        self.id = id
-        self.options = tuple(sorted((options or {}).items()))
-        self.params = tuple(sorted((params or {}).items()))
-        self.random = random
+    def __check_init__(self):
         _spaces(self.id, self.options, self.params)  # raises now what would be raised later
 
     @property

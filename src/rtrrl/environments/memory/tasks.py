@@ -2,7 +2,6 @@
 
 import functools
 
-from rtrrl.environments.base import Environment
 from rtrrl.environments.catalogue import LONGEST, Task, task
 from rtrrl.environments.memory.delayed_recall import DelayedRecall
 from rtrrl.environments.memory.tmaze import TMaze
@@ -11,17 +10,9 @@ from rtrrl.environments.wrappers import TimeLimit
 _rtrrl = functools.partial(task, "rtrrl")
 
 
-def _t_maze(length: int) -> Environment:
-    return TimeLimit(TMaze(length), 10 * (length + 1))
-
-
-def _recall_among(cues: int, delay: int) -> Environment:
-    return DelayedRecall(delay, cues)
-
-
 # fmt: off
 TASKS: tuple[Task, ...] = (
-    _rtrrl("TMaze-N", _t_maze,
+    _rtrrl("TMaze-N", lambda length: TimeLimit(TMaze(length), 10 * (length + 1)),
            "turn at the end of a corridor of length N to the side that a sign at its start showed",
            "the sign, and the position in the corridor",
            "terminated by the turn, truncated at 10 (N + 1) steps", None, 4.0,
@@ -29,8 +20,9 @@ TASKS: tuple[Task, ...] = (
     _rtrrl("DelayedRecall-N", DelayedRecall, "name after N empty steps which of two cues was shown",
            "the cue", "terminated after N + 2 steps", 0.0, 1.0,
            example="DelayedRecall-5", ranges=((1, LONGEST),)),
-    _rtrrl("DelayedRecall-K-N", _recall_among, "name after N empty steps which of K cues was shown",
-           "the cue", "terminated after N + 2 steps", -0.5, 1.0,
+    _rtrrl("DelayedRecall-K-N", lambda cues, delay: DelayedRecall(delay, cues),
+           "name after N empty steps which of K cues was shown", "the cue",
+           "terminated after N + 2 steps", -0.5, 1.0,
            example="DelayedRecall-4-16", ranges=((2, 1000), (1, LONGEST))),
 )
 # fmt: on

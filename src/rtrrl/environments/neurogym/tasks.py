@@ -2,12 +2,10 @@
 
 import functools
 
-from rtrrl.environments.catalogue import Extra, Family, Task, TaskInfo, task
+from rtrrl.environments.catalogue import Extra, Task, task
 from rtrrl.environments.neurogym.adapter import INSTALL, make_neurogym
 
 EXTRA = Extra("neurogym", INSTALL)
-
-
 _ENDS = "terminated when the trial ends"
 
 # fmt: off
@@ -27,9 +25,9 @@ TASKS: tuple[Task, ...] = tuple(
     )
 )
 
-FAMILIES: tuple[Family, ...] = (
-    Family("neurogym", make_neurogym, TaskInfo(
-        "neurogym/ID", "neurogym/PerceptualDecisionMaking-v0", "neurogym",
-        "any task of NeuroGym, one trial an episode", "as the task defines", _ENDS, extra=EXTRA)),
+FAMILIES: tuple[Task, ...] = (
+    task("neurogym", "neurogym/ID", make_neurogym, "any task of NeuroGym, one trial an episode",
+         "as the task defines", _ENDS, example="neurogym/PerceptualDecisionMaking-v0",
+         extra=EXTRA),
 )
 # fmt: on

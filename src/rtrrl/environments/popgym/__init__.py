@@ -11,9 +11,9 @@ from rtrrl.environments.popgym.count_recall import CountRecall as CountRecall
 from rtrrl.environments.popgym.higher_lower import HigherLower as HigherLower
 from rtrrl.environments.popgym.minesweeper import Minesweeper as Minesweeper
 from rtrrl.environments.popgym.multi_armed_bandit import MultiArmedBandit as MultiArmedBandit
-from rtrrl.environments.popgym.noisy_stateless_cartpole import (
-    NoisyStatelessCartPole as NoisyStatelessCartPole,
-)
 from rtrrl.environments.popgym.repeat_first import RepeatFirst as RepeatFirst
 from rtrrl.environments.popgym.repeat_previous import RepeatPrevious as RepeatPrevious
+from rtrrl.environments.popgym.stateless_cartpole import (
+    NoisyStatelessCartPole as NoisyStatelessCartPole,
+)
 from rtrrl.environments.popgym.stateless_cartpole import StatelessCartPole as StatelessCartPole
