@@ -6,10 +6,10 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from rtrrl.experiments.levers import CANDIDATES, LEVERS, PAPER_LEVERS, REFERENCE, Lever
 from rtrrl.experiments.statistics import Interval, mean_interval, proportion_interval
 from rtrrl.experiments.suite import format_score, format_scores, markdown_table
 from rtrrl.experiments.targets import MISSED, TARGETS, TRIALS, Target
+from rtrrl.experiments.variants import CANDIDATES, PAPER_VARIANTS, REFERENCE, VARIANTS, Variant
 from rtrrl.runs.run import Run, StopReason
 
 NOT_RUN = "–"
@@ -18,10 +18,10 @@ RETAINED = 0.8
 
 Described = TypeVar("Described")
 Runs = dict[tuple[str, str], Run]
-"""By the lever's name and the task."""
+"""By the variant's name and the task."""
 
 
-def target_table(lever: Lever, runs: Runs) -> str:
+def target_table(variant: Variant, runs: Runs) -> str:
     """One agent on every task: how many seeds reach the target, and how many collapse."""
     columns = (
         *("task", "steps", "target", "seeds that reach it", "95 %", "", "best", "final"),
@@ -29,7 +29,7 @@ def target_table(lever: Lever, runs: Runs) -> str:
     )
     rows = []
     for target in TARGETS:
-        result = cell(runs, lever, target, _target_cells)
+        result = table_cell(runs, variant, target, _target_cells)
         results = [result] * 7 if isinstance(result, str) else result
         wanted = f"≥ {target.score:g} in {target.proportion:.0%}"
         rows.append([target.task, f"{target.steps:,}", wanted, *results])
@@ -57,21 +57,23 @@ def paper_table(runs: Runs) -> str:
         ends = f"{format_score(np.median(run.best))} → {format_score(np.median(run.final))}"
         return f"{ends}, {collapsed(target, run)} of {len(run.seeds)}"
 
-    levers = [lever for lever in PAPER_LEVERS if any(name == lever.name for name, _ in runs)]
+    variants = [
+        variant for variant in PAPER_VARIANTS if any(name == variant.name for name, _ in runs)
+    ]
     rows = [
-        [target.task, *(cell(runs, lever, target, best_to_final) for lever in levers)]
+        [target.task, *(table_cell(runs, variant, target, best_to_final) for variant in variants)]
         for target in TARGETS
     ]
-    return markdown_table(("task", *(lever.name for lever in levers)), rows)
+    return markdown_table(("task", *(variant.name for variant in variants)), rows)
 
 
-def lever_table(runs: Runs) -> str:
-    """Every lever on every trial: mean final score with its interval, and collapsed seeds."""
+def variant_table(runs: Runs) -> str:
+    """Every variant on every trial: mean final score with its interval, and collapsed seeds."""
     rows = []
-    for lever in (REFERENCE, *LEVERS):
-        cells = [cell(runs, lever, trial, mean_and_collapsed) for trial in TRIALS]
+    for variant in (REFERENCE, *VARIANTS):
+        cells = [table_cell(runs, variant, trial, mean_and_collapsed) for trial in TRIALS]
         if set(cells) != {NOT_RUN}:
-            rows.append([lever.name, lever.expectation, *cells])
+            rows.append([variant.name, variant.expectation, *cells])
     tasks = (trial.task for trial in TRIALS)
     return markdown_table(("change", "expected effect", *tasks), rows)
 
@@ -84,29 +86,29 @@ def missed_table(runs: Runs) -> str:
         return f"{_reached(target, run)} of {len(run.seeds)}, median {median}"
 
     rows = [
-        [lever.name, *(cell(runs, lever, target, reached) for target in MISSED)]
-        for lever in (REFERENCE, *CANDIDATES)
+        [variant.name, *(table_cell(runs, variant, target, reached) for target in MISSED)]
+        for variant in (REFERENCE, *CANDIDATES)
     ]
     return markdown_table(("", *(f"{each.task}, {each.steps:,} steps" for each in MISSED)), rows)
 
 
-def lever_intervals(runs: Runs) -> dict[str, dict[str, Interval]]:
-    """Mean final score with its interval, by task and lever."""
+def variant_intervals(runs: Runs) -> dict[str, dict[str, Interval]]:
+    """Mean final score with its interval, by task and variant."""
     return {
         trial.task: {
-            lever.name: mean_interval(run.final)
-            for lever in (REFERENCE, *LEVERS)
-            if (run := runs.get((lever.name, trial.task))) is not None and not diverged(run)
+            variant.name: mean_interval(run.final)
+            for variant in (REFERENCE, *VARIANTS)
+            if (run := runs.get((variant.name, trial.task))) is not None and not diverged(run)
         }
         for trial in TRIALS
     }
 
 
-def cell(
-    runs: Runs, lever: Lever, target: Target, describe: Callable[[Target, Run], Described]
+def table_cell(
+    runs: Runs, variant: Variant, target: Target, describe: Callable[[Target, Run], Described]
 ) -> Described | str:
     """The description of a run, or why there is none: a diverged run has no result."""
-    run = runs.get((lever.name, target.task))
+    run = runs.get((variant.name, target.task))
     if run is None:
         return NOT_RUN
     return "diverged" if diverged(run) else describe(target, run)
@@ -133,7 +135,7 @@ def peaks(run: Run) -> Float[np.ndarray, " seeds"]:
     The single best of fifty evaluations would overestimate: on a memory chain that of random
     guesses reaches half of the maximum.
     """
-    curves = np.array([run.evaluations(seed)[1] for seed in run.seeds], np.float64)
+    curves = np.array([run.column("evaluation", seed)[1] for seed in run.seeds], np.float64)
     length = max(curves.shape[1] // 10, min(3, curves.shape[1]))
     windows = np.lib.stride_tricks.sliding_window_view(curves, length, axis=1)
     return np.nanmax(np.nanmean(windows, axis=2), axis=1)

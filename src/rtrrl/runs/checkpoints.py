@@ -1,4 +1,4 @@
-"""A checkpoint: one file that gives a tree of arrays back bit for bit, or is refused.
+"""A checkpoint: a tree of arrays in one file, restored bit for bit or refused.
 
 The first line is a JSON header: format, version of rtrrl, digest, the caller's `meta`, and path,
 dtype and shape of every leaf. The rest is what `equinox.tree_serialise_leaves` writes: each leaf
@@ -22,7 +22,7 @@ import numpy as np
 from rtrrl.errors import RunFolderError
 from rtrrl.types import PyTree
 from rtrrl.utils.files import write_atomic
-from rtrrl.utils.prng import key_implementation
+from rtrrl.utils.prng import is_key, key_implementation, with_key_type, without_key_type
 
 _FORMAT = 2
 _MAGIC = b'{"rtrrl-checkpoint": '
@@ -45,7 +45,7 @@ def save(path: str | Path, tree: PyTree, meta: dict) -> None:
     """
     leaves, buffer = _leaves(tree), io.BytesIO()
     with jax.enable_x64(True):  # or 64-bit leaves would be rounded where x64 is off
-        eqx.tree_serialise_leaves(buffer, jax.tree.map(_without_key, tree))
+        eqx.tree_serialise_leaves(buffer, jax.tree.map(without_key_type, tree))
     payload = buffer.getvalue()
     header = {
         "rtrrl-checkpoint": _FORMAT,
@@ -71,36 +71,14 @@ def load(path: str | Path, like: PyTree) -> tuple[PyTree, dict]:
     header, payload = _read(Path(path))
     _check_fit(Path(path), header["leaves"], _leaves(like))
     with jax.enable_x64(True):
-        tree = eqx.tree_deserialise_leaves(io.BytesIO(payload), jax.tree.map(_without_key, like))
-    return jax.tree.map(_with_key, tree, like), header["meta"]
+        like_numbers = jax.tree.map(without_key_type, like)
+        tree = eqx.tree_deserialise_leaves(io.BytesIO(payload), like_numbers)
+    return jax.tree.map(with_key_type, tree, like), header["meta"]
 
 
 def read_meta(path: str | Path) -> dict:
     """The `meta` saved at `path`, after every check of `load` that needs no `like`."""
     return _read(Path(path))[0]["meta"]
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | jax.ShapeDtypeStruct | np.ndarray | np.generic)
-
-
-def _is_key(leaf: Any) -> bool:
-    return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _without_key(leaf: Any) -> Any:
-    """Keys as their numbers."""
-    if not _is_key(leaf):
-        return leaf
-    if isinstance(leaf, jax.ShapeDtypeStruct):
-        return jax.eval_shape(jax.random.key_data, leaf)
-    return jax.random.key_data(leaf)
-
-
-def _with_key(leaf: Any, like: Any) -> Any:
-    if not _is_key(like):
-        return leaf
-    return jax.random.wrap_key_data(leaf, impl=key_implementation(like))
 
 
 def _leaves(tree: PyTree) -> list[list[str]]:
@@ -118,10 +96,10 @@ def _kind(path: str, leaf: Any) -> str:
     """
     if isinstance(leaf, bool | int | float | complex) and not isinstance(leaf, np.generic):
         return f"Python {type(leaf).__name__}"
-    if not _is_array(leaf):
+    if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct | np.ndarray | np.generic):
         return type(leaf).__qualname__
     shape = ",".join(map(str, leaf.shape))
-    if _is_key(leaf):
+    if is_key(leaf):
         return f"key<{key_implementation(leaf)}>[{shape}]"
     try:
         plain = not leaf.dtype.hasobject and jnp.dtype(leaf.dtype.name) == leaf.dtype
@@ -136,17 +114,17 @@ def _kind(path: str, leaf: Any) -> str:
 
 
 def _check_fit(path: Path, saved: list[list[str]], wanted: list[list[str]]) -> None:
-    for theirs, ours in zip_longest(saved, wanted):
-        if theirs == ours:
+    for found, expected in zip_longest(saved, wanted):
+        if found == expected:
             continue
-        if theirs is None:
-            difference = f"it lacks leaf {ours[0]}, expected as {ours[1]}"
-        elif ours is None:
-            difference = f"it has leaf {theirs[0]} ({theirs[1]}), which was not expected"
-        elif theirs[0] == ours[0]:
-            difference = f"leaf {ours[0]} is {theirs[1]} in the file, expected {ours[1]}"
+        if found is None:
+            difference = f"it lacks leaf {expected[0]}, expected as {expected[1]}"
+        elif expected is None:
+            difference = f"it has leaf {found[0]} ({found[1]}), which was not expected"
+        elif found[0] == expected[0]:
+            difference = f"leaf {expected[0]} is {found[1]} in the file, expected {expected[1]}"
         else:
-            difference = f"it has leaf {theirs[0]} where leaf {ours[0]} was expected"
+            difference = f"it has leaf {found[0]} where leaf {expected[0]} was expected"
         raise RunFolderError(
             f"{path} does not fit: {difference}; load it with the settings, and the version of "
             f"rtrrl, that it was written with"
@@ -164,7 +142,7 @@ def _digest(header: dict, payload: bytes) -> str:
 
 
 def _read(path: Path) -> tuple[dict, bytes]:
-    """Header and payload, checked in the order in which the checks begin to make sense."""
+    """Header and payload, after all checks that need no `like`."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The configuration of a run: one value that config.json holds whole."""
+"""The configuration of a run, as written to config.json."""
 
 import dataclasses
 import json

@@ -48,7 +48,7 @@ class Score(NamedTuple):
 
 
 def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int) -> Score:
-    """Best and final score of one seed: *the* definition of both.
+    """The best and the final score of one seed, as every table and figure uses them.
 
     `best` is the highest evaluation. `final` is the mean over the evaluations in the last tenth of
     the steps run (at most `budget`), of the last three where fewer are in there, of all where there
@@ -155,12 +155,8 @@ class Run:
             )
         return self.trained
 
-    def evaluations(self, seed: int) -> tuple[list[int], list[float | None]]:
-        """The steps at which `seed` was evaluated, and its mean return there."""
-        return self.column("evaluation", seed)
-
     def column(self, name: str, seed: int) -> tuple[list[int], list[float | None]]:
-        """The steps of the rows of `seed`, and their values of the metric `name`."""
+        """The steps at which `seed` was evaluated, and the metric `name` there."""
         rows = [row for row in self.metrics if row["seed"] == seed]
         return [row["step"] for row in rows], [row.get(name) for row in rows]
 
@@ -193,4 +189,5 @@ class Run:
         }
 
     def _scores(self) -> list[Score]:
-        return [score(*self.evaluations(seed), self.config["steps"]) for seed in self.seeds]
+        budget = self.config["steps"]
+        return [score(*self.column("evaluation", seed), budget) for seed in self.seeds]

@@ -48,20 +48,20 @@ KINDS = (
     Trace,
     Wiring,
 )
-"""What a settings file may hold: these and their subclasses."""
+"""The base classes of all settings that config.json may hold."""
 
 
 def to_dict(setting: Any, describe: bool = False) -> Any:
     """Nested settings as JSON values; a module becomes its fields and its class's name.
 
-    With `describe` what is no data, such as a function, is replaced by the name of its type.
+    With `describe` anything that is not data, such as a function, becomes the name of its type.
 
     >>> from rtrrl.gradients import TBPTT
     >>> to_dict(TBPTT(window=4))
     {'type': 'rtrrl.gradients.TBPTT', 'window': 4}
 
-    **Raises** `RtrrlError` for a setting that is no data, or whose class cannot be found again,
-    without `describe`.
+    **Raises** `RtrrlError`, unless `describe`, for a setting that is not data or whose class cannot
+    be found again.
     """
     if isinstance(setting, KINDS) or (describe and isinstance(setting, eqx.Module)):
         fields = dataclasses.fields(setting)
@@ -85,8 +85,8 @@ def to_dict(setting: Any, describe: bool = False) -> Any:
 def from_dict(data: Any) -> Any:
     """The inverse of `to_dict`; a list becomes a tuple in a static field, else an array.
 
-    **Raises** `RtrrlError` for a class that has not been imported, `UnknownNameError` for one that
-    is no setting's class or for a field that it does not have.
+    **Raises** `RtrrlError` for a class that has not been imported or a missing field,
+    `UnknownNameError` for a class that is not one of `KINDS` or a field that it does not have.
     """
     if not isinstance(data, dict):
         return data
@@ -134,21 +134,16 @@ def _find_type(name: str) -> type:
     source = sys.modules.get(module)
     if source is None and module == _main_module():
         source = sys.modules["__main__"]
-    if source is None:
-        if module:
-            raise RtrrlError(
-                f"{name} is not imported: import {module} first (on the command line, --import "
-                f"{module}, or the path of its file)"
-            )
-        raise UnknownNameError("settings type", name, map(_known_name, _subclasses(KINDS)))
+    if source is None and module:
+        raise RtrrlError(
+            f"{name} is not imported: import {module} first (on the command line, --import "
+            f"{module}, or the path of its file)"
+        )
     kind = getattr(source, attribute, None)
     if not (isinstance(kind, type) and issubclass(kind, KINDS)):
-        raise UnknownNameError("settings type", name, map(_known_name, _subclasses(KINDS)))
+        known = [_type_name(each, describe=True) for each in _subclasses(KINDS)]
+        raise UnknownNameError("settings type", name, known)
     return kind
-
-
-def _known_name(kind: type) -> str:
-    return _type_name(kind, describe=True)
 
 
 def _main_module() -> str:
@@ -168,7 +163,7 @@ def _subclasses(kinds: Any) -> list[type]:
 def label(agent: Agent, environment: AbstractEnvironment) -> str:
     """The named agent that differs least, with the settings that differ.
 
-    Monitoring is none of them: it changes nothing in what the agent does.
+    Monitoring does not count: it does not change what the agent does.
 
     >>> from rtrrl.cells import GRUConfig
     >>> from rtrrl.environments import make

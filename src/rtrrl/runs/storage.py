@@ -72,7 +72,7 @@ def append_metrics(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> Non
     `evaluation` is the mean return that scores and curves are made of, `seconds` the wall time
     since the last evaluation (the same for all seeds). NaN and infinity are written as null.
     """
-    lines = "".join(_encode(row) + "\n" for row in rows)
+    lines = "".join(encode(row) + "\n" for row in rows)
     path = Path(folder) / METRICS
     try:
         with open(path, "a", encoding="utf-8") as file:
@@ -133,7 +133,7 @@ def rewind(folder: str | Path, step: int) -> list[dict]:
     """
     folder = Path(folder)
     rows = [row for row in read_metrics(folder) if row["step"] <= step]
-    write_atomic(folder / METRICS, "".join(_encode(row) + "\n" for row in rows).encode())
+    write_atomic(folder / METRICS, "".join(encode(row) + "\n" for row in rows).encode())
     (folder / RESULT).unlink(missing_ok=True)
     _remove_temporaries(folder)
     return rows
@@ -177,7 +177,7 @@ def _versions() -> dict[str, str]:
 
 
 def _check_is_run(folder: Path) -> None:
-    """Refuse to overwrite anything but a run: other programs have a config.json too."""
+    """**Raises** `RunFolderError` where config.json is not that of a run."""
     path = folder / CONFIG
     config = _read_json(path) if path.exists() else {}
     if "rtrrl" not in config.get("versions", {}):
@@ -245,12 +245,13 @@ def _decode(path: Path, number: int, line: bytes) -> dict:
     )
 
 
-def _encode(row: Mapping[str, Any]) -> str:
+def encode(row: Mapping[str, Any]) -> str:
+    """A row of metrics as one line of JSON, with null for NaN and infinity."""
     return json.dumps(_plain(row), allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
-    """`value` for JSON: arrays as numbers and lists, None for NaN and infinity."""
+    """`value` as JSON can hold it: arrays as numbers and lists, None for NaN and infinity."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX

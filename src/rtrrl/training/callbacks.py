@@ -1,6 +1,6 @@
-"""What is called during training: the progress bar, loggers, and callbacks of your own."""
+"""Callbacks: the progress bar, loggers, and the base class for callbacks of your own."""
 
-import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from rtrrl.errors import RtrrlError
+from rtrrl.runs import storage
 from rtrrl.runs.config import RunConfig
 from rtrrl.runs.run import Run
-from rtrrl.utils.progress import ProgressBar
 from rtrrl.utils.registry import Registry
 
 Metrics = dict[str, Any]
@@ -41,24 +41,41 @@ class Callback:
 
 
 class ShowProgress(Callback):
-    """A progress bar on a terminal; elsewhere nothing."""
+    """A progress bar with score, speed and remaining time on a terminal; elsewhere nothing."""
 
     def on_start(self, config: RunConfig, step: int) -> None:
-        title = f"{config.environment.name} · {config.label}"
-        self._bar = ProgressBar(title, config.steps, step, shown=True).__enter__()
-        self._compiling = True
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            "{task.description}",
+            BarColumn(),
+            TaskProgressColumn(),
+            "{task.fields[score]}",
+            "{task.fields[speed]}",
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task(
+            f"{config.environment.name} · {config.label}",
+            total=config.steps,
+            completed=step,
+            score="",
+            speed="compiling",
+        )
+        self._bar.start()
 
     def on_metrics(self, metrics: Metrics) -> None:
-        if self._compiling:
-            self._bar.begin()
-            self._compiling = False
-        self._bar.at(metrics["step"])
+        speed = f"{metrics['steps_per_second']:,.0f} steps/s"
+        self._bar.update(self._task, completed=metrics["step"], speed=speed)
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._bar.evaluated(np.array([row["evaluation"] for row in rows]))
+        score = np.median([row["evaluation"] for row in rows])
+        self._bar.update(self._task, score=f"return {score:.4g} (median)")
 
     def on_end(self, run: Run) -> None:
-        self._bar.__exit__(None, None, None)
+        self._bar.stop()
 
 
 class JSONLines(Callback):
@@ -76,7 +93,7 @@ class JSONLines(Callback):
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
         with open(self._path, "a", encoding="utf-8") as file:
-            file.writelines(json.dumps(_finite(row)) + "\n" for row in rows)
+            file.writelines(storage.encode(row) + "\n" for row in rows)
 
 
 class TensorBoard(Callback):
@@ -170,16 +187,9 @@ LOGGERS: Registry[Callback] = Registry(
 
 
 def _scalars(row: dict[str, Any]) -> dict[str, float]:
+    """The finite metrics of a row."""
     return {
         name: value
-        for name, value in _finite(row).items()
-        if name not in ("step", "seed") and value is not None
-    }
-
-
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """The row, with None for NaN and infinity."""
-    return {
-        name: None if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in row.items()
+        if name not in ("step", "seed") and value is not None and np.isfinite(value)
     }

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
 from rtrrl.types import PyTree
-from rtrrl.utils.prng import key_implementation
+from rtrrl.utils.prng import with_key_type, without_key_type
 
 
 class Packing:
@@ -25,16 +25,15 @@ class Packing:
     """
 
     def __init__(self, template: PyTree):
-        leaves, self._structure = jax.tree.flatten(template)
-        self._shapes = [jax.eval_shape(_without_key_type, leaf) for leaf in leaves]
-        self._keys = [key_implementation(leaf) if _is_key(leaf) else None for leaf in leaves]
+        self._template, self._structure = jax.tree.flatten(template)
+        self._shapes = [without_key_type(leaf) for leaf in self._template]
         self._members: dict[Any, list[int]] = {}
         for i, leaf in enumerate(self._shapes):
             self._members.setdefault(leaf.dtype, []).append(i)
 
     def pack(self, tree: PyTree) -> list[Shaped[Array, " _"]]:
         """One vector per dtype."""
-        leaves = [_without_key_type(leaf) for leaf in jax.tree.leaves(tree)]
+        leaves = [without_key_type(leaf) for leaf in jax.tree.leaves(tree)]
         return [
             jnp.concatenate([leaves[i].ravel() for i in members])
             for members in self._members.values()
@@ -46,15 +45,5 @@ class Packing:
         for vector, members in zip(vectors, self._members.values(), strict=True):
             ends = itertools.accumulate(math.prod(self._shapes[i].shape) for i in members)
             for i, part in zip(members, jnp.split(vector, list(ends)[:-1]), strict=True):
-                leaf = part.reshape(self._shapes[i].shape)
-                key = self._keys[i]
-                leaves[i] = leaf if key is None else jax.random.wrap_key_data(leaf, impl=key)
+                leaves[i] = with_key_type(part.reshape(self._shapes[i].shape), self._template[i])
         return jax.tree.unflatten(self._structure, leaves)
-
-
-def _without_key_type(leaf: Any) -> Array:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -31,11 +31,32 @@ def inline_threefry(key: Key) -> Key:
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_THREEFRY)
 
 
-def key_implementation(leaf: Any) -> str:
-    """The name of the generator of a key, which may be a `jax.ShapeDtypeStruct`."""
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf is a typed key, as an array or as a `jax.ShapeDtypeStruct`."""
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def key_implementation(key: Any) -> str:
+    """The name of the generator of a typed key."""
     names = []
-    jax.eval_shape(lambda key: names.append(str(jax.random.key_impl(key))), leaf)
+    jax.eval_shape(lambda key: names.append(str(jax.random.key_impl(key))), key)
     return names[0]
+
+
+def without_key_type(leaf: Any) -> Any:
+    """The numbers of a typed key; any other leaf as it is."""
+    if not is_key(leaf):
+        return leaf
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.eval_shape(jax.random.key_data, leaf)
+    return jax.random.key_data(leaf)
+
+
+def with_key_type(leaf: Any, like: Any) -> Any:
+    """The inverse of `without_key_type`: a key of the type of `like`, if that is one."""
+    if not is_key(like):
+        return leaf
+    return jax.random.wrap_key_data(leaf, impl=key_implementation(like))
 
 
 def _threefry(key: UInt32[Array, "2"], high: Word, low: Word) -> tuple[Word, Word]:

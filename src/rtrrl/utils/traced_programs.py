@@ -3,7 +3,7 @@
 Tracing the training loop takes longer than loading its compiled program. What is traced is kept as
 StableHLO by `jax.export`, under the digest of everything it depends on: the source of rtrrl, the
 versions of the packages it calls, JAX's settings, shapes, and every constant of the program. A
-program with constants of any other kind, such as an environment defined elsewhere, is not kept.
+program with other constants, such as an environment defined in another package, is not kept.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from rtrrl.types import PyTree
 from rtrrl.utils.files import write_atomic
+from rtrrl.utils.prng import with_key_type, without_key_type
 
 MAX_FILES = 500
 """More programs than this are not kept: the oldest are deleted."""
@@ -64,7 +64,7 @@ class TracedProgram:
         constants = _describe(static)
         if constants is None:
             return self._jitted(first, *rest)
-        kept, donated = (_without_key_types(jax.tree.leaves(part)) for part in arrays)
+        kept, donated = ([*map(without_key_type, jax.tree.leaves(part))] for part in arrays)
         shapes = [(leaf.dtype.name, leaf.shape) for leaf in (*kept, *donated)]
         name = f"{self._function.__module__}.{self._function.__qualname__}"
         digest = hashlib.sha256(f"{_context()} {name} {shapes} {constants}".encode()).hexdigest()
@@ -74,9 +74,8 @@ class TracedProgram:
         like, rest_of_like = eqx.partition(self._like(first, *rest), _is_array_like)
         leaves, structure = jax.tree.flatten(like)
         results = self._loaded[digest](kept, donated)
-        return eqx.combine(
-            jax.tree.unflatten(structure, _with_key_types(results, leaves)), rest_of_like
-        )
+        typed = [with_key_type(*pair) for pair in zip(results, leaves, strict=True)]
+        return eqx.combine(jax.tree.unflatten(structure, typed), rest_of_like)
 
     def _load(
         self, path: Path, arrays: PyTree, static: PyTree, kept: list, donated: list
@@ -88,10 +87,10 @@ class TracedProgram:
             leaves, structure = jax.tree.flatten(arrays)
 
             def flat(kept: list[Array], donated: list[Array]) -> list[Array]:
-                arrays = jax.tree.unflatten(structure, _with_key_types([*kept, *donated], leaves))
-                first, rest = eqx.combine(arrays, static)
+                typed = map(with_key_type, [*kept, *donated], leaves)
+                first, rest = eqx.combine(jax.tree.unflatten(structure, typed), static)
                 result = eqx.filter(self._function(first, *rest), eqx.is_array)
-                return _without_key_types(jax.tree.leaves(result))
+                return [without_key_type(leaf) for leaf in jax.tree.leaves(result)]
 
             exported = jax.export.export(jax.jit(flat, **donate))(kept, donated)
             _write(path, bytes(exported.serialize()))
@@ -111,7 +110,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _describe(tree: Any) -> str | None:
-    """Everything in a tree of constants as text; None where an object says too little of itself."""
+    """A tree of constants as text; None where it holds anything but plain data."""
     if tree is None or isinstance(tree, bool | int | float | str):
         return repr(tree)
     if isinstance(tree, tuple | list):
@@ -148,21 +147,5 @@ def _context() -> str:
     return f"{source.hexdigest()} {versions} {settings} {jax.default_backend()}"
 
 
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
 def _is_array_like(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | jax.ShapeDtypeStruct | np.ndarray)
-
-
-def _without_key_types(leaves: list[Array]) -> list[Array]:
-    return [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in leaves]
-
-
-def _with_key_types(leaves: list[Array], like: list[Any]) -> list[Array]:
-    """Typed keys where `like` has them, of JAX's default generator."""
-    return [
-        jax.random.wrap_key_data(leaf) if _is_key(kind) else leaf
-        for leaf, kind in zip(leaves, like, strict=True)
-    ]
