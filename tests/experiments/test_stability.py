@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from rtrrl.experiments import stability, stability_tables
-from rtrrl.experiments.levers import CANDIDATES, LEVERS, PAPER_LEVERS, REFERENCE, STABLE
 from rtrrl.experiments.stability import FOLDER, PARTS, all_runs
 from rtrrl.experiments.statistics import mean_interval, proportion_interval
 from rtrrl.experiments.targets import MISSED, REPORTED_SEEDS, TARGETS, TRIALS, TUNING_SEEDS
+from rtrrl.experiments.variants import CANDIDATES, PAPER_VARIANTS, REFERENCE, STABLE, VARIANTS
 from rtrrl.runs.run import Run, StopReason
 
 
@@ -30,19 +30,19 @@ def run(task, evaluations, agent="default"):
     return Run(config=config, metrics=metrics, seeds=config["seeds"], steps_per_second=1.0)
 
 
-def test_every_lever_builds_a_different_agent():
-    levers = (REFERENCE, *LEVERS, *PAPER_LEVERS)
+def test_every_variant_builds_a_different_agent():
+    variants = (REFERENCE, *VARIANTS, *PAPER_VARIANTS)
     for trial in TRIALS:
-        fit = [each for each in levers if each.continuous in (None, trial.continuous)]
-        built = {str(trial.entry(lever).build()) for lever in fit}
+        fit = [each for each in variants if each.continuous in (None, trial.continuous)]
+        built = {str(trial.entry(variant).build()) for variant in fit}
         assert len(built) == len(fit)
     trial = TRIALS[0]
-    folders = {trial.entry(lever).folder(FOLDER) for lever in (REFERENCE, *LEVERS)}
-    assert len(folders) == 1 + len(LEVERS)
+    folders = {trial.entry(variant).folder(FOLDER) for variant in (REFERENCE, *VARIANTS)}
+    assert len(folders) == 1 + len(VARIANTS)
 
 
-def test_candidates_are_levers():
-    assert {lever.name for lever in CANDIDATES} < {lever.name for lever in LEVERS}
+def test_candidates_are_variants():
+    assert {variant.name for variant in CANDIDATES} < {variant.name for variant in VARIANTS}
     assert len(CANDIDATES) == 3
 
 
@@ -96,13 +96,13 @@ def test_a_diverged_run_has_no_score():
     runs = {("default", "Acrobot"): broken}
     assert "| diverged |" in acrobot_row(runs)
     assert "met" not in acrobot_row(runs)
-    assert "| diverged |" in stability_tables.lever_table(runs)
-    assert stability_tables.lever_intervals(runs)["Acrobot"] == {}
+    assert "| diverged |" in stability_tables.variant_table(runs)
+    assert stability_tables.variant_intervals(runs)["Acrobot"] == {}
     assert "diverged" in stability_tables.paper_table({("paper", "Acrobot"): broken})
 
 
-def test_unknown_levers_are_rejected(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["stability", "levers", "--only", "obgd"])
+def test_unknown_variants_are_rejected(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["stability", "variants", "--only", "obgd"])
     with pytest.raises(SystemExit):
         stability.main()
     assert "'ObGD'" in capsys.readouterr().err
@@ -118,19 +118,19 @@ def test_only_the_tables_between_markers_are_written(tmp_path, monkeypatch):
     part = {(name, task): run(task, scores) for name in ("default", "ObGD")}
     missed = {("default", MISSED[0].task): run(MISSED[0].task, [[0.9] * 4, [0.7] * 4])}
     stable = {(STABLE.name, task): run(task, scores)}
-    runs = {"targets": part, "levers": part, "paper": stable, "missed": missed}
+    runs = {"targets": part, "variants": part, "paper": stable, "missed": missed}
     stability.update_page(runs)
     once = page.read_text()
     assert "2.17 [2.00, 2.33]" in once
     assert "| default | 1 of 2, median 0.80 | – |" in once
     stability.update_page(runs)
     assert page.read_text() == once, "writing twice changes nothing"
-    assert (tmp_path / "stability-levers.png").stat().st_size > 10_000
+    assert (tmp_path / "stability-variants.png").stat().st_size > 10_000
 
 
 def test_every_run_has_its_own_folder():
     runs = list(all_runs())
-    folders = {target.entry(lever).folder(FOLDER / part) for part, lever, target in runs}
+    folders = {target.entry(variant).folder(FOLDER / part) for part, variant, target in runs}
     assert len(folders) == len(runs)
     assert {part for part, *_ in runs} == set(PARTS)
 

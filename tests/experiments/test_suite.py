@@ -19,7 +19,7 @@ ENTRIES = [
     *(*learning.DEFAULT, *learning.PAPER, *learning.UNCLIPPED, *learning.CHANCE),
     *systems.ALL,
     *(entry for task in variance.TASKS for entry in variance.entries(task)),
-    *(target.entry(lever) for _, lever, target in all_runs()),
+    *(target.entry(variant) for _, variant, target in all_runs()),
 ]
 
 # one entry for each agent that is built, rather than one for each run
@@ -27,7 +27,7 @@ AGENTS = {
     (entry.task, entry.agent, str(entry.changes), str(entry.parts), entry.variance): entry
     for entry in ENTRIES
 }
-LEVERS = {
+VARIANTS = {
     (entry.agent, str(entry.changes), str(entry.parts), entry.variance): entry
     for entry in ENTRIES
     if "/" not in entry.task  # compiled environments: these are made faster
@@ -50,7 +50,7 @@ class CapturedError(Exception):
     """Carries what `train` is called with."""
 
 
-@pytest.mark.parametrize("entry", LEVERS.values(), ids=lambda entry: entry.folder(Path()).name)
+@pytest.mark.parametrize("entry", VARIANTS.values(), ids=lambda entry: entry.folder(Path()).name)
 def test_the_command_of_an_entry_trains_its_agent(entry, monkeypatch, tmp_path):
     def capture(*args, **plan):
         raise CapturedError(args, plan)

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-from rtrrl.experiments.levers import Lever
 from rtrrl.experiments.suite import Entry
+from rtrrl.experiments.variants import Variant
 
 REPORTED_SEEDS = range(10)
 TUNING_SEEDS = range(100, 108)
@@ -27,17 +27,17 @@ class Target:
     evaluations: int = 50
     episodes: int = 20
 
-    def entry(self, lever: Lever) -> Entry:
-        """The run of a lever's agent on this task."""
+    def entry(self, variant: Variant) -> Entry:
+        """The run of a variant's agent on this task."""
         return Entry(
             self.task,
-            lever.agent,
+            variant.agent,
             self.steps,
             self.seeds,
             evaluations=self.evaluations,
             episodes=self.episodes,
-            changes=lever.changes,
-            parts=lever.parts,
+            changes=variant.changes,
+            parts=variant.parts,
         )
 
 
@@ -71,7 +71,7 @@ TRIALS = tuple(
     for target in TARGETS
     if target.task in _TRIAL_STEPS
 )
-"""The tasks of the levers: memory, control, a short budget, and two of hard exploration."""
+"""The tasks of the variants: memory, control, a short budget, and two of hard exploration."""
 
 MISSED = tuple(
     dataclasses.replace(
