@@ -25,8 +25,8 @@ class Cell(eqx.Module):
 
     A cell is written as the update of *one* unit. Every array of a cell has `hidden` as its
     last axis, and entry i along it belongs to unit i. Local gradient rules rely on this: they
-    carry one number per weight. The axis is the last one so that neighbouring numbers get the
-    same operations, whatever the number of inputs (docs/decisions/0012).
+    carry one number per weight. It is the last axis so that XLA vectorises over units, whatever the
+    number of inputs (docs/decisions/0012).
 
     The state is `[k, hidden]`: k real components per unit.
     """

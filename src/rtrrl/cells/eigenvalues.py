@@ -25,7 +25,7 @@ class EigenvalueInitializer(eqx.Module):
 
 
 class UniformRing(EigenvalueInitializer):
-    """|Λ|² uniform in [r_min², r_max²] (Orvieto et al. 2023). Half the units forget in 3 steps.
+    """|Λ|² uniform in [r_min², r_max²] (Orvieto et al. 2023); the median time constant is 3 steps.
 
     **Raises** `ValueError` where 0 ≤ r_min < r_max ≤ 1 does not hold.
     """
@@ -50,7 +50,7 @@ class UniformRing(EigenvalueInitializer):
 class LogUniformTimescales(EigenvalueInitializer):
     """Time constants τ = −1/log|Λ| log-uniform from `shortest` to `longest` steps.
 
-    Every order of magnitude gets equally many units, so that some have any memory that is needed.
+    Every order of magnitude gets equally many units, so that some units fit the memory of any task.
 
     **Raises** `ValueError` where 0 < shortest ≤ longest < ∞ does not hold.
     """

@@ -59,10 +59,10 @@ class NonlinearRTU(RTU):
 class SaturatingRTU(RTU):
     """RTU whose input saturates: h' = Λ h + √(1 − r²) tanh(g B x).
 
-    A linear recurrence can keep no more than a sum of its inputs. Where a unit's input saturates,
-    one entry of x can mask the others: the unit takes in a first card while there is no last
-    action yet, and no later card. The cost is that the size of large inputs is lost
-    (docs/stability.md).
+    The state of a linear recurrence is a weighted sum of its inputs. Where a unit's input
+    saturates, one entry of x can mask the others: with large weights of the last action, which is
+    zero in an episode's first step, a unit stores the first observation and ignores the later ones.
+    The cost is that the size of large inputs is lost (docs/stability.md).
 
     **Raises** `ValueError` where `gain`, g, is not positive and finite.
     """

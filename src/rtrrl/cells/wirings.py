@@ -40,9 +40,9 @@ class SparseRandom(Wiring):
         _check_density(self.density)
 
     def mask(self, input_size: int, hidden_size: int, key: Key) -> Mask:
-        chance = jax.random.uniform(key, (hidden_size, input_size + hidden_size))
-        rarest = chance == chance.min(axis=1, keepdims=True)
-        return _with_bias((chance < self.density) | rarest)
+        draw = jax.random.uniform(key, (hidden_size, input_size + hidden_size))
+        smallest = draw == draw.min(axis=1, keepdims=True)
+        return _with_bias((draw < self.density) | smallest)
 
 
 class Diagonal(Wiring):
@@ -77,9 +77,9 @@ class NCP(Wiring):
         to, source = layer[:, None], layer[None, :]
         synapses = (to == source + 1) | ((to == 1) & (source == 1))
         allowed = jnp.concatenate([sensory, synapses], axis=1)
-        chance = jnp.where(allowed, jax.random.uniform(key, allowed.shape), jnp.inf)
-        rarest = allowed & (chance == chance.min(axis=1, keepdims=True))
-        return _with_bias((chance < self.density) | rarest)
+        draw = jnp.where(allowed, jax.random.uniform(key, allowed.shape), jnp.inf)
+        smallest = allowed & (draw == draw.min(axis=1, keepdims=True))
+        return _with_bias((draw < self.density) | smallest)
 
 
 def _check_density(density: float) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.cells import Cell, recurrent_parameters
@@ -77,11 +76,3 @@ def communication_jacobian(cell: Cell, h: State, x: Input) -> Float[Array, "k hi
     """∂h'ᵢ/∂hⱼ through the communicated state alone, without the leak."""
     differentiate = jax.jacrev(lambda unit, own, h: unit.unit(own, h, x), argnums=2)
     return eqx.filter_vmap(differentiate, in_axes=(UNITS, -1, None), out_axes=1)(cell, h, h)
-
-
-def zero_influence(cell: Cell) -> PyTree:
-    """One number per recurrent weight and state component: zeros `[k, *row, hidden]`."""
-    return jax.tree.map(
-        lambda leaf: jnp.zeros((cell.components, *leaf.shape), leaf.dtype),
-        recurrent_parameters(cell),
-    )

@@ -25,7 +25,7 @@ LENGTHS = (1, 5, 20)
 TOLERANCE = 1e-10
 """The relative error, in float64, below which a gradient counts as exact."""
 RUN_ONCE = {"xla_backend_optimization_level": 0}
-"""Compiler options for programs that run once on a few numbers: compilation takes the time."""
+"""Compiler options for programs that run once on small arrays, where compilation dominates."""
 
 
 class Kind(enum.Enum):
@@ -166,13 +166,13 @@ def online_gradient(
     """Σₜ h̄ₜᵀ Pₜ, and the immediate gradient of feed-forward parameters; forward in time."""
     trained = parameters(cell)
 
-    def step(carry: PyTree, now: Episodes) -> tuple[PyTree, None]:
+    def step(carry: PyTree, row: Episodes) -> tuple[PyTree, None]:
         h, P, total = carry
         initial = (cell.initial_state(), rule.restart(cell, P))
-        h, P = jax.tree.map(functools.partial(jnp.where, now.start), initial, (h, P))
-        h, P = rule.step(cell, P, h, now.x)
-        _, vjp = jax.vjp(lambda p, h: eqx.combine(p, cell).features(h, now.x), trained, h)
-        immediate, h_bar = vjp(now.features_bar)
+        h, P = jax.tree.map(functools.partial(jnp.where, row.start), initial, (h, P))
+        h, P = rule.step(cell, P, h, row.x)
+        _, vjp = jax.vjp(lambda p, h: eqx.combine(p, cell).features(h, row.x), trained, h)
+        immediate, h_bar = vjp(row.features_bar)
         gradient = eqx.combine(rule.pullback(cell, P, h_bar), immediate)
         return (h, P, jax.tree.map(jnp.add, total, gradient)), None
 
@@ -186,9 +186,9 @@ def unrolled_gradient(cell: Cell, episodes: Episodes) -> PyTree:
     def loss(trained: PyTree) -> Scalar:
         model = eqx.combine(trained, cell)
 
-        def step(h: Array, now: Episodes) -> tuple[Array, Array]:
-            h = model(jnp.where(now.start, model.initial_state(), h), now.x)
-            return h, now.features_bar @ model.features(h, now.x)
+        def step(h: Array, row: Episodes) -> tuple[Array, Array]:
+            h = model(jnp.where(row.start, model.initial_state(), h), row.x)
+            return h, row.features_bar @ model.features(h, row.x)
 
         return jax.lax.scan(step, model.initial_state(), episodes)[1].sum()
 
@@ -235,7 +235,7 @@ def certify_all(
 
     >>> [row] = certify_all({"gru": CELLS["gru"]}, {"rflo": RULES["rflo"]})
     >>> row["refused"]
-    "RFLO carries a leaky unit's own decay and GRU has none: use SnAp1 ..."
+    'RFLO carries the constant leak of a unit and GRU has none: use SnAp1 ...'
     """
     rows = []
     for cell_name, config in cells.items():

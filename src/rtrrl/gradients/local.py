@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rtrrl.cells import Cell, LeakyCell
+from rtrrl.cells import Cell, LeakyCell, recurrent_parameters
 from rtrrl.cells.base import Input, State
 from rtrrl.errors import UnsupportedCellError
 from rtrrl.gradients.base import (
@@ -20,7 +20,6 @@ from rtrrl.gradients.base import (
     UnitJacobians,
     communication_jacobian,
     unit_jacobians,
-    zero_influence,
 )
 from rtrrl.types import Key, PyTree
 
@@ -33,7 +32,11 @@ class LocalRule(GradientRule):
         """Dᵢ, the part of ∂h'ᵢ/∂hᵢ that the rule keeps."""
 
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
-        return zero_influence(cell)
+        """Zeros `[k, *row, hidden]` for each leaf `[*row, hidden]` of the recurrent parameters."""
+        return jax.tree.map(
+            lambda leaf: jnp.zeros((cell.components, *leaf.shape), leaf.dtype),
+            recurrent_parameters(cell),
+        )
 
     def step(self, cell: Cell, influence: PyTree, h: State, x: Input) -> tuple[State, PyTree]:
         def micro_step(_, carry):
@@ -84,7 +87,7 @@ class DiagonalRTRL(LocalRule):
 
 
 class RFLO(LocalRule):
-    """RFLO (Murray 2019; RTRRL §2): Dᵢ is the leak, without the communicated term.
+    """RFLO (Murray 2019; RTRRL §2): Dᵢ is the leak alone.
 
     For a CT-RNN  P_W' = (1 − dt/τ) P_W + (dt/τ) φ'(Wξ) ξᵀ.
     """
@@ -92,7 +95,7 @@ class RFLO(LocalRule):
     def init(self, cell: Cell, key: Key | None = None) -> PyTree:
         if not isinstance(cell, LeakyCell):
             raise UnsupportedCellError(
-                f"RFLO carries a leaky unit's own decay and {type(cell).__name__} has none: "
+                f"RFLO carries the constant leak of a unit and {type(cell).__name__} has none: "
                 f"use SnAp1 or RTRL with it, or a CTRNN"
             )
         return super().init(cell, key)
@@ -113,9 +116,6 @@ class Immediate(LocalRule):
 
 def _apply(block: Float[Array, "k k h"], P: Float[Array, "k *row h"]) -> Float[Array, "k *row h"]:
     # k is 1 or 2: XLA makes one vectorised loop of this sum, which it does not of a reduction
-    terms = [_over_rows(block[:, b], P) * P[b] for b in range(block.shape[1])]
+    rows = tuple(range(1, P.ndim - 1))
+    terms = [jnp.expand_dims(block[:, b], rows) * P[b] for b in range(block.shape[1])]
     return functools.reduce(jnp.add, terms)
-
-
-def _over_rows(left: Float[Array, "k h"], P: Float[Array, "k *row h"]) -> Float[Array, "..."]:
-    return jnp.expand_dims(left, tuple(range(1, P.ndim - 1)))

@@ -1,4 +1,4 @@
-"""Rewards that an agent adds for observations that are new to it."""
+"""Exploration bonuses: rewards that an agent adds for rare observations."""
 
 import abc
 
@@ -59,8 +59,8 @@ class Novelty(ExplorationBonus):
     1/(1 + N) of a state visited N times, the bonus of count-based exploration (Kolter & Ng 2009);
     otherwise it is the diagonal form of the elliptical bonus (Henaff et al. 2022), without its
     square root. It uses observations before normalisation, and fades as 1/t where they vary by
-    much more than 1/t. As b̄ is subtracted, the bonus hardly rewards long episodes or short ones
-    as such, except in the first `1 / forgetting` steps.
+    much more than 1/t. As b̄ is subtracted, the bonus hardly depends on the length of episodes,
+    except in the first `1 / forgetting` steps.
 
     **Raises** `ValueError` where `forgetting` does not lie in [0, 1] or `scale` is not finite.
     """

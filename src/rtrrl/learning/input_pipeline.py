@@ -1,4 +1,4 @@
-"""From an environment's observations and rewards to what an agent learns from."""
+"""Normalisation of an environment's observations and rewards, and the exploration bonus."""
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -46,7 +46,7 @@ class InputPipeline(eqx.Module):
     rewards: RewardNormalizer = RawRewards()
     """Rescales rewards."""
     bonus: ExplorationBonus = NoBonus()
-    """Rewards observations that are new."""
+    """The bonus for rare observations."""
 
     def __check_init__(self) -> None:
         validation.check_parts(self)

@@ -1,4 +1,4 @@
-"""Running statistics of observations and rewards, and what is normalised by them."""
+"""Normalisation of observations and rewards by running statistics."""
 
 import abc
 
@@ -161,10 +161,10 @@ class DiscountedSum(eqx.Module):
 class ReturnScaledRewards(RewardNormalizer):
     """r / √(E[u²] + ε) with u ← decay · u + r from the episode's start (after Elsayed et al. 2024).
 
-    They divide by the standard deviation. A return that hardly varies, as in a solved task, has
-    almost none, and the unit of reward would grow without bound; the root mean square does not
-    vanish. Rewards are never centred: their sign has a meaning. The decay is separate from the
-    agent's γ, so that the average-reward form (γ = 1) has a scale too.
+    Elsayed et al. divide by the standard deviation of u, which vanishes where the return hardly
+    varies, as in a solved task: rescaled rewards would grow without bound. The root mean square
+    does not vanish. Rewards are never centred: their sign has a meaning. The decay is separate from
+    the agent's γ, so that the average-reward form (γ = 1) has a scale too.
 
     **Raises** `ValueError` where the decay does not lie in [0, 1], or ε is not positive.
     """

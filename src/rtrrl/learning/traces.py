@@ -40,7 +40,7 @@ class Dutch(Trace):
     """
 
     step_size: float = 1e-3
-    """α, the step size of the update that uses the trace, which does not multiply the trace."""
+    """α, that of the update in which the trace is used; the trace is not multiplied by it."""
 
     def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
         products = jax.tree.map(jnp.vdot, trace, gradient)

@@ -65,9 +65,9 @@ class MeanOverEnvs(Optimizer):
 
 
 class PerGroup(OptaxOptimizer):
-    """A transformation of your own for each of actor, critic and cell.
+    """One optax transformation for each of actor, critic and cell.
 
-    Functions cannot be written to config.json, so an agent with these trains without `out`.
+    Functions cannot be written to config.json: train such an agent without `out`.
     """
 
     actor: optax.GradientTransformation
@@ -78,18 +78,5 @@ class PerGroup(OptaxOptimizer):
     """The transformation for the cell."""
 
     def transformation(self) -> optax.GradientTransformation:
-        rules = ParameterGroups(self.actor, self.critic, self.cell)
-        kinds = ("actor", "critic", "cell")
-
-        def init(params: PyTree) -> PyTree:
-            return tuple(getattr(rules, kind).init(getattr(params, kind)) for kind in kinds)
-
-        def update(updates: PyTree, state: PyTree, params: PyTree = None) -> PyTree:
-            pairs = [
-                getattr(rules, kind).update(getattr(updates, kind), own, getattr(params, kind))
-                for kind, own in zip(kinds, state, strict=True)
-            ]
-            changes, states = zip(*pairs, strict=True)
-            return ParameterGroups(*changes), states
-
-        return optax.GradientTransformation(init, update)
+        rules: Any = {"actor": self.actor, "critic": self.critic, "cell": self.cell}
+        return optax.multi_transform(rules, ParameterGroups("actor", "critic", "cell"))

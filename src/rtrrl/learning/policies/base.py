@@ -59,9 +59,9 @@ class Policy(eqx.Module):
     def encode(self, action: Action) -> Float[Array, "action_size"]:
         """The action as an input of the cell at the next step."""
 
-    @abc.abstractmethod
     def admissible(self, action: Action) -> Action:
         """The action as it is passed to the environment."""
+        return action
 
     @property
     @abc.abstractmethod
@@ -69,7 +69,7 @@ class Policy(eqx.Module):
         """A placeholder of the shape and type of an action, before the first one."""
 
     def with_exploration(self) -> "Policy":
-        """This policy with settings that keep it exploring; unchanged where there are none."""
+        """This policy with settings that keep it exploring, if it has any."""
         return self
 
     def score(self, y: Outputs, action: Action) -> Outputs:

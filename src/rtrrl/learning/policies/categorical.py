@@ -32,7 +32,7 @@ class Categorical(Policy):
         _check_exploration(self.exploration)
 
     def with_exploration(self) -> "Categorical":
-        """With a few random actions, without which a deterministic policy never corrects itself."""
+        """With a few random actions, without which a deterministic policy never changes again."""
         return dataclasses.replace(self, exploration=EXPLORATION)
 
     @property
@@ -88,9 +88,6 @@ class Categorical(Policy):
     def encode(self, action: Int[Array, ""]) -> Float[Array, "action_size"]:
         """One-hot."""
         return jax.nn.one_hot(action, self.num_actions)
-
-    def admissible(self, action: Int[Array, ""]) -> Int[Array, ""]:
-        return action
 
     @property
     def no_action(self) -> Int[Array, ""]:
@@ -156,9 +153,6 @@ class Factored(Policy):
         """One-hots, concatenated."""
         chosen = zip(self.sizes, action, strict=True)
         return jnp.concatenate([Categorical(n).encode(a) for n, a in chosen])
-
-    def admissible(self, action: Int[Array, "choices"]) -> Int[Array, "choices"]:
-        return action
 
     @property
     def no_action(self) -> Int[Array, "choices"]:
