@@ -145,7 +145,7 @@ def test_rows_have_the_backend_of_the_paper_and_end_after_1000_steps():
 def test_every_backend_is_a_family():
     assert len(FAMILIES) == len(BACKENDS)
     for family, backend in zip(FAMILIES, BACKENDS, strict=True):
-        assert family.info.example.startswith(f"{family.prefix}/")
+        assert family.info.name == f"brax-{backend}/ID"
         env = family.build(family.info.example)
         assert env.name == f"TimeLimit(Masked({Brax('halfcheetah', backend).name}))"
 

@@ -71,7 +71,7 @@ TRIALS = tuple(
     for target in TARGETS
     if target.task in _TRIAL_STEPS
 )
-"""The tasks on which variants are compared: memory, control, a short budget, and two of exploration."""
+"""Where variants are compared: memory, control, a short budget, and two of hard exploration."""
 
 MISSED = tuple(
     dataclasses.replace(
