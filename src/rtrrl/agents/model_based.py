@@ -57,9 +57,9 @@ class ModelBased(ActorCritic):
     the end of the episode; a critic learns the return by TD(λ). Both errors reach the cell by the
     gradient rule, at every step and without a buffer. The actor learns from imagined trajectories
     alone (after Hafner et al. 2020): at every step a few short ones that start from the current
-    state. Model and critic learn the reward with the exploration bonus; the cell's input is the
-    reward without it, except in imagination, where it is the predicted one. A float may be an array
-    with one entry per seed.
+    state. Model and critic learn the reward with the exploration bonus. The cell's input is the
+    reward without it; in imagined trajectories it is the predicted reward, which includes it. A
+    float may be an array with one entry per seed.
 
     **Raises** `UnsupportedSpaceError` for actions that are not discrete.
     """

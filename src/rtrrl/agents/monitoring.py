@@ -1,4 +1,4 @@
-"""The variance of an agent's updates: agents that record it, and what they recorded."""
+"""Recording the variance of an agent's updates."""
 
 import dataclasses
 from typing import Any

@@ -86,12 +86,12 @@ def set_path(module: Module, path: str, value: Any) -> Module:
 
 
 def with_parts(agent: Module, parts: Mapping[str, Any]) -> Module:
-    """The agent with other parts, by flag: a name or the part itself; None leaves it as it is.
+    """The agent with other parts, by flag: a name, the part itself, or None for no change.
 
-    A part that is of the named type already keeps its settings.
+    A part that already has the named type keeps its settings.
 
-    **Raises** `UnknownNameError` for a name that no such part has, `RtrrlError` where the agent has
-    no such part, or the parts do not fit together.
+    **Raises** `UnknownNameError` for an unknown name, `RtrrlError` where the agent lacks the part
+    or the parts do not fit together.
     """
     given = [part for part in PARTS if parts.get(part.flag) is not None]
     fields: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Recurrent proximal policy optimisation: the same cells, trained by BPTT on rollouts."""
+"""Recurrent proximal policy optimisation, by backpropagation through time on rollouts."""
 
 import dataclasses
 import math
@@ -55,7 +55,7 @@ class PPO(ActorCritic):
     """A recurrent actor-critic that learns whenever a rollout is full (Schulman et al. 2017).
 
     The rollout, of one environment, is cut into sequences, each with the recurrent state before it.
-    For some epochs the agent descends the loss of shuffled minibatches of whole sequences, by
+    In each epoch the agent descends the loss of shuffled minibatches of whole sequences, by
     backpropagation through time within each. A float may be an array with one entry per seed.
 
     **Raises** `ValueError` where a setting is out of its range or does not apply to PPO.

@@ -21,9 +21,9 @@ RTRRL_DEFAULT = {
 }
 """RTRRL that keeps what it learns (docs/stability.md).
 
-The critic learns half as fast as the actor, the cell seven times more slowly, and its Λ another
-thirty times or more; traces are long. Initial time constants are spread up to 1,000 steps. The
-norm is not clipped: a clipped step is as large when little is left to learn as when all is.
+The learning rate of the critic is half the actor's, that of the cell a seventh, and that of its Λ
+thirty times smaller still, or less; traces are long. Initial time constants are spread up to 1,000
+steps. The norm is not clipped: clipped steps do not shrink as the gradient does.
 """
 
 RTRRL_PAPER_STABLE = {
@@ -35,8 +35,7 @@ RTRRL_PAPER_STABLE = {
 PPO_DEFAULT = {"inputs": InputPipeline(rewards=ReturnScaledRewards())}
 """PPO for every environment, tuned on CartPole, Acrobot and MemoryChain-8.
 
-Small advantages are not scaled up to a variance of 1, as is usual: where rewards give no
-information yet, they are noise, and a policy that follows noise ceases to explore. That floor,
-`advantage_floor`, is in units of the reward, hence the scaled rewards. Of the cells, a GRU learned
-most reliably.
+Advantages are usually scaled to a variance of 1. Where rewards give no information yet, that
+amplifies noise, and the policy ceases to explore; so `advantage_floor` bounds the scale. It is in
+units of the reward, hence the scaled rewards. Of the cells, a GRU learned most reliably.
 """

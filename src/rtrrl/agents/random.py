@@ -1,4 +1,4 @@
-"""A random agent, the baseline of every score."""
+"""A random agent, the baseline that scores are compared with."""
 
 from typing import Any, Self
 
@@ -14,10 +14,11 @@ from rtrrl.types import Key, Scalar
 
 
 class RandomState(eqx.Module):
-    """The state of a random agent: its key and the number of actions taken."""
+    """The state of a random agent."""
 
     key: Key
     steps: Int[Array, ""]
+    """The number of actions taken."""
 
 
 class Random(Agent):

@@ -87,7 +87,7 @@ def make_agent(name: str, environment: str | AbstractEnvironment, **changes: Any
     >>> make_agent("paper", "TMaze-5", rule="snap1", gamma=0.9).rule
     SnAp1()
 
-    **Raises** `UnknownNameError` with the nearest names, `RtrrlError` where the settings do not fit.
+    **Raises** `UnknownNameError` for an unknown name, `RtrrlError` where the settings do not fit.
     """
     flags = {part.flag for part in PARTS}
     parts = {key: value for key, value in changes.items() if key in flags}
@@ -99,31 +99,31 @@ def make_agent(name: str, environment: str | AbstractEnvironment, **changes: Any
 
 
 def describe_agent(name: str) -> str:
-    """An agent's description of one line; of a registered one that of its factory."""
+    """One line about an agent; for a registered one, the first of its factory's docstring."""
     if name in PRESETS:
         return PRESETS[name].description
     try:
         factory = AGENTS.factory(name)
-    except RtrrlError as error:  # of the package that registers it
+    except RtrrlError as error:  # the package that registers it cannot be imported
         return str(error)
     return (inspect.getdoc(factory) or "registered").partition("\n")[0]
 
 
 def register(kind: str, name: str, factory: Callable[..., Any]) -> None:
-    """Register something of yours under a name, for Python, config.json and the command line.
+    """Add a name of your own, for Python, config.json and the command line.
 
-    `kind` is what it is, and says what `factory` is called with:
+    `kind` determines what `factory` is called with, and what it must return:
 
     - `"environment"`: nothing, or the whole numbers in a name such as "Recall-N"; returns an
       `Environment` or a `HostEnvironment`
     - `"agent"`: the environment and settings as keywords; returns an `Agent`
     - `"policy"`: the action space; returns a `Policy`
-    - `"cell"`: nothing; returns a `CellConfig`. So a subclass itself is a factory, and likewise for
-      `"rule"`, `"optimizer"`, `"bonus"`, `"trace"`, `"feedback"` and every other part of an agent
-      that `rtrrl train --help` lists.
+    - `"cell"`: nothing; returns a `CellConfig`, so that a subclass itself is a factory. Likewise
+      for `"rule"`, `"optimizer"`, `"bonus"`, `"trace"`, `"feedback"` and every other part of an
+      agent that `rtrrl train --help` lists.
 
-    An installed package registers without being imported first, by an entry point of the group
-    `rtrrl.KIND`.
+    An installed package registers names by entry points of the group `rtrrl.KIND`, without being
+    imported first.
 
         rtrrl.register("cell", "mingru", MinGRUConfig)
         rtrrl.train("MemoryChain-8", rtrrl.RTRRL.default("MemoryChain-8", cell="mingru"))

@@ -1,4 +1,4 @@
-"""A buffer of transitions, and the sequences that an agent learns from when it is full."""
+"""A buffer of transitions, and the training sequences that a full one is cut into."""
 
 import dataclasses
 from typing import Self
@@ -77,7 +77,7 @@ class Rollout(eqx.Module):
         return self.filled == len(self.transitions.is_first)
 
     def add(self, transition: Transition, h: Float[Array, "k hidden"]) -> "Rollout":
-        """With one more transition, h the recurrent state before its x; not to a full buffer."""
+        """With one more transition, h the recurrent state before its x; the buffer is not full."""
         index, within = jnp.divmod(self.filled, self.sequence)
         starting = jnp.where(within == 0, index, len(self.h))  # beyond the end: dropped
         return dataclasses.replace(

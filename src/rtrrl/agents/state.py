@@ -32,7 +32,7 @@ class Carry(eqx.Module):
 
 
 def initial_carry(cell: Cell, policy: Policy) -> Carry:
-    """The placeholder before the first observation."""
+    """A placeholder of zeros before the first observation."""
     return Carry(
         jnp.zeros(cell.input_size),
         cell.initial_state(),
@@ -64,7 +64,7 @@ class RTRRLState(eqx.Module):
     input_stats: InputStatistics
     """The statistics of observations and rewards."""
     key: Key
-    """Never changes; each step folds its number in."""
+    """Constant; each step folds its number in."""
     steps: Int[Array, ""]
     """The number of actions taken."""
 

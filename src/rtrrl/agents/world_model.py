@@ -27,7 +27,7 @@ class PredictionHeads(eqx.Module):
     """[Δo; r; ℓ] = Wₐ [f; 1] for each action a; the predicted discount is σ(ℓ).
 
     With a matrix for each action the prediction may depend on action and features jointly, as the
-    reward of a recall task does; a function linear in both together could not represent that.
+    reward of a recall task does; a function linear in [f; a] could not represent that.
     """
 
     weight: Float[Array, "actions outputs columns"]
@@ -36,16 +36,6 @@ class PredictionHeads(eqx.Module):
     def zeros(cls, num_actions: int, observation_size: int, feature_size: int) -> "PredictionHeads":
         """Heads that predict no change, no reward and a discount of ½."""
         return cls(jnp.zeros((num_actions, observation_size + 2, feature_size + 1)))
-
-    @property
-    def num_actions(self) -> int:
-        """The number of actions."""
-        return self.weight.shape[0]
-
-    @property
-    def observation_size(self) -> int:
-        """The length of an observation."""
-        return self.weight.shape[1] - 2
 
     def __call__(
         self, features: Features, observation: Float[Array, "observations"], action: DiscreteAction
@@ -113,7 +103,8 @@ class WorldModel(eqx.Module):
     def step(self, state: LatentState, action: DiscreteAction) -> tuple[LatentState, Prediction]:
         """h' = RNN([ô', a, r̂], h), and the predicted consequence of the action."""
         heads = self.predictions.heads
-        prediction = heads(self.features(state), state.x[: heads.observation_size], action)
-        one_hot = jax.nn.one_hot(action, heads.num_actions, dtype=state.x.dtype)
+        num_actions, num_outputs, _ = heads.weight.shape
+        prediction = heads(self.features(state), state.x[: num_outputs - 2], action)
+        one_hot = jax.nn.one_hot(action, num_actions, dtype=state.x.dtype)
         x = jnp.concatenate([prediction.observation, one_hot, jnp.reshape(prediction.reward, 1)])
         return LatentState(self.cell(state.h, x), x), prediction

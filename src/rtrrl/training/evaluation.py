@@ -78,12 +78,12 @@ def evaluate_all(
 
 
 def evaluation_key(seed: Int[Array, ""], step: Int[Array, ""] | int) -> Key:
-    """The key of a seed's evaluation at a step: another one each time, and none of training."""
+    """The key of a seed's evaluation at a step, distinct from all keys of training."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0x5EED), step)
 
 
 def display_key(seed: int) -> Key:
-    """The key of episodes that `rtrrl eval` and `rtrrl render` run: none of training."""
+    """The key of `rtrrl eval` and `rtrrl render`, distinct from all keys of training."""
     return jax.random.fold_in(jax.random.key(seed), 0xE7A1)
 
 

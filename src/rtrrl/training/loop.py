@@ -42,15 +42,15 @@ class RunnerState(eqx.Module):
     key: Key
     steps: Int[Array, ""]
     nonfinite_step: Int[Array, ""]
-    """The first step, counted from 1, at which the environment gave NaN or infinity, else −1.
+    """The first step at which the environment gave NaN or infinity, else −1.
 
-    An episode's first observation belongs to the step before it.
+    Steps are counted from 1; an episode's first observation belongs to the step before it.
     """
     statistics: EpisodeStatistics
 
 
 def init_runner_state(agent: Agent, environment: Environment, key: Key) -> RunnerState:
-    """A new agent at the start of its first episode."""
+    """A new agent after the first reset of its environment."""
     env_state, observation = environment.reset(jax.random.split(key, 3)[1])
     return after_first_observation(agent, env_state, observation, key)
 
@@ -58,7 +58,7 @@ def init_runner_state(agent: Agent, environment: Environment, key: Key) -> Runne
 def after_first_observation(
     agent: Agent, env_state: PyTree, observation: Float[Array, "..."], key: Key
 ) -> RunnerState:
-    """A new agent that has chosen its first action."""
+    """A new agent that has chosen its first action, given an environment's first observation."""
     agent_key, _, loop_key = jax.random.split(key, 3)
     agent_state, action = agent.begin(agent.init(agent_key), observation)
     zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
@@ -143,7 +143,7 @@ def _side_by_side(
 
     def body(_, states: RunnerState) -> RunnerState:
         states, last = step(agent, environment, states)
-        # one branch for all seeds: nothing of a new episode is computed while none has ended
+        # one branch for all seeds, so that resets are computed only when an episode has ended
         return jax.lax.cond(
             last.any(), lambda s: restart(agent, environment, s, last), lambda s: s, states
         )
@@ -168,7 +168,7 @@ def after_step(
         state.agent_state, timestep.observation, timestep.reward, timestep.discount
     )
     finite = jnp.isfinite(timestep.reward) & jnp.isfinite(timestep.observation).all()
-    # an action that is not finite is the agent's fault, whatever the environment makes of it
+    # after a non-finite action the agent is reported as diverged, not the environment
     finite |= ~jnp.isfinite(state.action).all()
     episode_return = state.episode_return + timestep.reward
     statistics = EpisodeStatistics(
@@ -193,7 +193,7 @@ def after_step(
 def _restart(
     agent: Agent, environment: Environment, state: RunnerState, last: Bool[Array, ""]
 ) -> RunnerState:
-    """The next episode's first step where `last` is true."""
+    """Reset the environment and begin the next episode where `last` is true."""
     key = jax.random.fold_in(inline_threefry(state.key), 2 * state.steps + 1)
     env_state, observation = environment.reset(key)
     return after_reset(agent, state, env_state, observation, last)
@@ -220,7 +220,7 @@ def after_reset(
         ),
         is_leaf=_is_none,
     )
-    # what the beginning of an episode leaves alone, such as the weights, is passed on untouched
+    # leaves that `begin` returns unchanged, such as the weights, need no select
     return jax.tree.map(
         lambda new, old: old if new is old else jnp.where(last, new, old), after, state
     )
@@ -259,5 +259,5 @@ def _is_none(node: Any) -> bool:
 def _first_nonfinite(
     earlier: Int[Array, ""], finite: Bool[Array, ""], step: Int[Array, ""]
 ) -> Int[Array, ""]:
-    """The step at which numbers ceased to be finite, unless there was an `earlier` one."""
+    """`step` if it is the first one that is not `finite`; `earlier` is −1, or a step before."""
     return jnp.where(finite | (earlier >= 0), earlier, step)

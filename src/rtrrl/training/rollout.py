@@ -1,4 +1,4 @@
-"""Rollouts: an agent in an environment for some steps, and arrays of what is asked for."""
+"""Rollouts: run an agent for some steps, and return chosen quantities as arrays."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -87,9 +87,9 @@ def rollout(
         rollout(frozen, frozen.init(key), env, 500)
 
     `record` are names of `QUANTITIES`, or functions of a `Step` by names of your own. With
-    `episodes` the rollout ends with that many of them, if that is before `steps`. In an environment
-    that JAX compiles the rollout is one compiled program; one that Python steps can be rendered by
-    a recorded function if it is opened with `render`.
+    `episodes` the rollout ends after that many of them, or after `steps`. In an environment that
+    JAX compiles the rollout is one compiled program. With `render` an environment that Python steps
+    can be rendered by a recorded function.
 
     >>> import jax, rtrrl
     >>> agent = rtrrl.RTRRL.default("TMaze-3")
@@ -97,8 +97,8 @@ def rollout(
     >>> arrays["value"].shape, arrays["h"].shape
     ((10,), (10, 2, 32))
 
-    **Raises** `UnknownNameError` for a quantity of that name, `RtrrlError` where the agent does not
-    have it.
+    **Raises** `UnknownNameError` for an unknown quantity; `RtrrlError` where the agent's state has
+    none, or `steps` or `episodes` is no whole number of 1 or more.
     """
     environment = as_environment(env)
     key = jax.random.key(0) if key is None else key

@@ -83,16 +83,12 @@ def train(
     )
     with make_runner(config) as runner:
         try:
-            states = runner.init()  # before the folder: a config that fails leaves none
-        except ValueError as error:  # of a setting that only the cell checks
+            states = runner.init()  # before the folder is made, as it may fail
+        except ValueError as error:  # a setting that only the cell checks
             raise RtrrlError(f"{error}") from error
         folder = None if out is None else storage.create(out, config.to_dict(), overwrite)
         trainer = Trainer(
-            config=config,
-            runner=runner,
-            states=states,
-            folder=folder,
-            callbacks=callbacks,
+            config=config, runner=runner, states=states, folder=folder, callbacks=callbacks
         )
         trainer.save()
         return trainer.run()
@@ -145,6 +141,7 @@ def load(folder: str | Path, *, environment: AbstractEnvironment | None = None) 
 
 
 def _with_progress(callbacks: Sequence[Callback], progress: bool) -> Sequence[Callback]:
+    """The callbacks, after a progress bar if there is to be one. **Raises** `RtrrlError`."""
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise RtrrlError(f"{callback!r} is no callback: expected an rtrrl.Callback")

@@ -1,4 +1,4 @@
-"""The loop of a run: slices of compiled steps, evaluations, files, Ctrl-C, NaN."""
+"""The loop of a run: compiled steps, evaluations, callbacks, files, Ctrl-C, NaN."""
 
 import dataclasses
 import threading
@@ -42,9 +42,9 @@ class Trainer:
     rows: list[dict] = dataclasses.field(default_factory=list)
     """The metrics so far."""
     seconds: float = 0.0
-    """Spent in the compiled loop, by the slowest worker."""
+    """The wall time of all steps, without evaluations."""
     steps_done: int = 0
-    """Of each seed in those seconds."""
+    """The steps of each seed in those seconds."""
 
     def run(self) -> Run:
         """Train until the budget, the patience, a callback or the user ends it."""
@@ -70,12 +70,12 @@ class Trainer:
             checkpoints.save(self.folder / storage.CHECKPOINT, saved, {"step": self.step} | meta)
 
     def _loop(self, interrupted: threading.Event) -> StopReason:
-        # no steps: compiles, so that the clock below measures training alone
+        # zero steps: compile the loop before the clock starts
         self._advance(0)
         self.seconds = 0.0
         size, saved, started = self.runner.first_slice, time.perf_counter(), time.perf_counter()
         while self.step < self.config.steps:
-            # first: a run that is resumed where its patience ended must not go on
+            # checked before the first step, for a run that is resumed where its patience ended
             if self._out_of_patience():
                 return StopReason.PATIENCE
             if interrupted.is_set():
@@ -85,14 +85,15 @@ class Trainer:
             count = min(size, evaluation - self.step)
             took = self._advance(count)
             size = max(1, int(min(2 * size, count * SLICE_SECONDS / max(took, 1e-6))))
-            stop = self._call("on_metrics", self._metrics)
+            speed = {"step": self.step, "steps_per_second": self._steps_per_second()}
+            stop = self._call("on_metrics", speed | self._statistics())
             if self.step == evaluation:
                 rows = self._evaluate(time.perf_counter() - started)
                 started = time.perf_counter()
                 self.rows += rows
                 if self.folder is not None:
                     storage.append_metrics(self.folder, rows)
-                stop |= self._call("on_evaluation", lambda rows=rows: rows)
+                stop |= self._call("on_evaluation", rows)
             if self.step == evaluation or stop or time.perf_counter() - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.perf_counter()
@@ -101,12 +102,8 @@ class Trainer:
         return StopReason.BUDGET
 
     def _call(self, method: str, argument: Any) -> bool:
-        """Whether any callback asks to stop."""
-        if not self.callbacks:
-            return False
-        value = argument()
-        answers = [getattr(callback, method)(value) for callback in self.callbacks]
-        return True in answers
+        """Call every callback; returns whether any asks to stop."""
+        return True in [getattr(callback, method)(argument) for callback in self.callbacks]
 
     def _advance(self, count: int) -> float:
         """`count` steps of all seeds; returns the seconds that they took."""
@@ -120,7 +117,7 @@ class Trainer:
         return took
 
     def _statistics(self) -> dict[str, Shaped[np.ndarray, " seeds"]]:
-        """Of training since the last evaluation, over all environments of a seed."""
+        """Of training since the last evaluation, over all environments of each seed."""
         seeds = len(self.config.seeds)
         sums = jax.tree.map(
             lambda *parts: np.concatenate(parts).reshape(seeds, -1).sum(axis=1),
@@ -133,10 +130,6 @@ class Trainer:
                 "td_error_rms": np.sqrt(sums.squared_td_error / sums.steps),
                 "entropy": sums.entropy / sums.steps,
             }
-
-    def _metrics(self) -> dict[str, Any]:
-        speed = {"step": self.step, "steps_per_second": self._steps_per_second()}
-        return speed | self._statistics()
 
     def _evaluate(self, seconds: float) -> list[dict]:
         """One row of metrics per seed; resets the statistics."""
@@ -158,7 +151,7 @@ class Trainer:
         ]
 
     def _check_finite(self) -> None:
-        """Stops at NaN and infinity, with the seed, the step and the name of the array."""
+        """**Raises** `NonFiniteError` with the seed, the step and the name of the array."""
         config = self.config
         steps = np.concatenate([np.asarray(state.nonfinite_step) for state in self.states])
         steps = steps.reshape(len(config.seeds), -1)  # of each environment

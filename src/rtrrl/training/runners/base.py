@@ -1,4 +1,4 @@
-"""What steps the seeds of a run."""
+"""The base class of runners, which step all seeds of a run."""
 
 import abc
 from types import TracebackType
@@ -43,19 +43,19 @@ class Runner(abc.ABC):
 
     @abc.abstractmethod
     def template(self, meta: dict[str, Any]) -> PyTree:
-        """The shapes of what `to_saved` returned, given the `meta` that it returned."""
+        """The shapes of a checkpoint's content, given the `meta` of `to_saved`."""
 
     @abc.abstractmethod
     def to_saved(self, states: list[RunnerState]) -> tuple[PyTree, dict[str, Any]]:
-        """All that is needed to resume from here, and what determines its shapes."""
+        """The content of a checkpoint, and the `meta` from which `template` makes its shapes."""
 
     @abc.abstractmethod
     def from_saved(self, saved: PyTree) -> list[RunnerState]:
-        """The states that were saved, with the environments where they were."""
+        """The states in a checkpoint's content, with the environments restored."""
 
     @abc.abstractmethod
     def agent_states(self, saved: PyTree) -> PyTree:
-        """The agents' states in what was saved, with a leading axis over seeds."""
+        """The agents' states in a checkpoint's content, with a leading axis over seeds."""
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -86,7 +86,7 @@ class HostRunner(Runner):
         states = self._shapes()
         count, length = len(self._config.seeds), meta.get("recorded")
         if not isinstance(length, int):
-            raise RunFolderError("the checkpoint does not say how long its episodes are")
+            raise RunFolderError("the checkpoint lacks the length of its current episodes")
         action = states.action
         record = jax.ShapeDtypeStruct((count, length, *action.shape[1:]), action.dtype)
         numbers = jax.ShapeDtypeStruct((count,), np.int32)
@@ -131,7 +131,7 @@ class HostRunner(Runner):
                 envs.close()
 
     def _compiled(self, states: RunnerState) -> RunnerState:
-        """The same states, once the step is compiled, so that no clock counts that."""
+        """The same states, after compiling the step, so that no speed includes compilation."""
         space = self._environment.observation_space
         assert isinstance(space, Box)
         count = len(self._config.seeds)
