@@ -59,8 +59,8 @@ examples
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error is one line on stderr.
 
-    0 is success, 2 a mistake of the user's, 1 NaN or infinity, 130 Ctrl-C. Without `argv` it is the
-    program: the arguments are those of the process, which Ctrl-C ends.
+    0 is success, 1 NaN or infinity, 2 any other error of the user's, 130 Ctrl-C. Without `argv` the
+    arguments are those of the process, and Ctrl-C ends the process.
     """
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
@@ -161,7 +161,7 @@ def _import(module: str) -> None:
 
 
 def _described(error: Exception) -> str:
-    """The message of an error, and unless it says that itself, its type and line."""
+    """The message of an error, with its type and line unless it is an `RtrrlError`."""
     if isinstance(error, RtrrlError):
         return str(error)
     file, line, *_ = traceback.extract_tb(error.__traceback__)[-1]

@@ -16,7 +16,7 @@ Named = TypeVar("Named")
 
 
 def run(args: Sequence[str]) -> int:
-    """Measures the cells and rules that were asked for, else all."""
+    """Measure the given cell and rule, or all of them, and print a table."""
     given = _parser().parse(args)
     reuse_programs()
     cells = _chosen("cell", given.cell, CELLS)

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from rtrrl.cli.parsing import Parser, add_common, print_json, whole
 from rtrrl.errors import NonFiniteError
-from rtrrl.runs.run import TrainedAgents
 from rtrrl.training.evaluation import display_key, evaluate_all
 from rtrrl.training.train import load
 from rtrrl.utils.compilation_cache import reuse_programs
@@ -22,11 +20,15 @@ def run(args: Sequence[str]) -> int:
     given = _parser().parse(args)
     reuse_programs()
     trained = load(given.dir)
-    returns = _returns(trained, given.seed, given.episodes, given.greedy)
+    agents, environment = trained.agent, trained.environment
+    keys = jnp.broadcast_to(display_key(given.seed), (len(trained.seeds),))
+    returns = np.asarray(
+        evaluate_all(agents, trained.states, environment, keys, given.episodes, given.greedy), float
+    )
     if not np.isfinite(returns).all():
-        raise NonFiniteError(f"{trained.environment.name} gave NaN or infinity as reward")
+        raise NonFiniteError(f"{environment.name} gave NaN or infinity as reward")
     result = {
-        "task": trained.environment.name,
+        "task": environment.name,
         "agent": trained.config.label,
         "step": trained.step,
         "seeds": list(trained.seeds),
@@ -65,16 +67,6 @@ def _parser() -> Parser:
     )
     add_common(parser)
     return parser
-
-
-def _returns(
-    trained: TrainedAgents, seed: int, episodes: int, greedy: bool
-) -> Float[np.ndarray, "seeds episodes"]:
-    keys = jnp.broadcast_to(display_key(seed), (len(trained.seeds),))
-    returns = evaluate_all(
-        trained.agent, trained.states, trained.environment, keys, episodes, greedy
-    )
-    return np.asarray(returns, float)
 
 
 def _show(result: dict) -> None:

@@ -34,7 +34,7 @@ class Setting:
 
     @property
     def option(self) -> str:
-        """`--agent.PATH`."""
+        """The name of the option, `--agent.PATH`."""
         return PREFIX + self.path.replace("_", "-")
 
 
@@ -53,11 +53,6 @@ def settings(module: eqx.Module, path: str = "") -> Iterator[Setting]:
             yield Setting(here, value, kind, described.get(field.name, ""))
     for here, part in parts.items():
         yield from settings(part, f"{here}.")
-
-
-def option_names(agent: eqx.Module) -> list[str]:
-    """`--agent.gamma` and so on."""
-    return [setting.option for setting in settings(agent)]
 
 
 def split(args: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""An argument parser whose errors are exceptions with one line, and options that are shared."""
+"""The argument parser of all commands, whose errors are `RtrrlError`s of one line."""
 
 import argparse
 import json
@@ -29,11 +29,6 @@ class Parser(argparse.ArgumentParser):
         message = message.removeprefix("argument ")
         raise RtrrlError(f"{message}; see {self.prog} --help")
 
-    @property
-    def option_names(self) -> list[str]:
-        """Every option, by its long name."""
-        return [name for name in self._option_string_actions if name.startswith("--")]
-
     def parse(
         self, args: Sequence[str], more_options: Callable[[], Iterable[str]] = tuple
     ) -> argparse.Namespace:
@@ -45,7 +40,8 @@ class Parser(argparse.ArgumentParser):
         for token in unknown:
             if token.startswith("-"):
                 name = token.partition("=")[0]
-                raise UnknownNameError("option", name, [*self.option_names, *more_options()])
+                own = [name for name in self._option_string_actions if name.startswith("--")]
+                raise UnknownNameError("option", name, [*own, *more_options()])
         if unknown:
             self.error(f"one argument too many: '{unknown[0]}'")
         return parsed
@@ -84,7 +80,7 @@ def whole(least: int) -> Callable[[str], int]:
 
 
 def add_common(parser: argparse._ActionsContainer) -> None:
-    """The options that every command has; `main` has dealt with --import already."""
+    """Add the options of every command; `main` has handled --import already."""
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument(
         "--import",
@@ -96,5 +92,8 @@ def add_common(parser: argparse._ActionsContainer) -> None:
 
 
 def print_json(value: Any) -> None:
-    """On stdout, with null for what is not finite."""
+    """Print a value as JSON.
+
+    **Raises** `ValueError` for NaN and infinity, which JSON cannot hold.
+    """
     print(json.dumps(value, indent=2, allow_nan=False))

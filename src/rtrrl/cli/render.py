@@ -116,7 +116,7 @@ def _parser() -> Parser:
 
 
 def _record(trained: TrainedAgents, given: Namespace) -> tuple[Episode, SceneRenderer, str]:
-    """The episode, its renderer, and the reason if that is bars for lack of a better one."""
+    """The episode, its renderer, and if that draws bars for lack of a better one, the reason."""
     environment, key, fallback = trained.environment, display_key(given.seed), ""
     if isinstance(environment, HostEnvironment):
         # before mujoco is imported, which is possible without EGL: bars are drawn then

@@ -42,8 +42,8 @@ def run(args: Sequence[str]) -> int:
     parser = _parser()
     if {"-h", "--help"} & set(plain):
         return _help(parser, [token for token in plain if token not in ("-h", "--help")])
-    example = lambda: options.option_names(make_agent("default", EXAMPLE))  # noqa: E731
-    given = parser.parse(plain, more_options=example)
+    example = lambda: options.settings(make_agent("default", EXAMPLE))  # noqa: E731
+    given = parser.parse(plain, more_options=lambda: [setting.option for setting in example()])
     reuse_programs()
     if given.resume is not None:
         return _resume(given, nested)
@@ -125,7 +125,7 @@ def _parser() -> Parser:
 
 
 def _help(parser: Parser, plain: list[str]) -> int:
-    """With the settings of the agent that the other arguments describe."""
+    """Print the help, with the settings of the agent that the other arguments describe."""
     given, _ = parser.parse_known_args(plain)
     given.task = given.task or EXAMPLE
     agent, *_ = _configure(given, {})
@@ -138,9 +138,9 @@ def _help(parser: Parser, plain: list[str]) -> int:
 def _configure(
     given: argparse.Namespace, base: dict[str, Any]
 ) -> tuple[Agent, AbstractEnvironment, dict[str, Any]]:
-    """The agent without its single settings, the environment, and the other arguments of `train`.
+    """The agent before `--agent.x` options, the environment, and the other arguments of `train`.
 
-    What is not `given` is as in `base`, the config of another run, if there is one.
+    What is not `given` is taken from `base`, the config of another run, or empty.
     """
     environment = make(given.task or base["task"])
     if base and given.agent is None:
@@ -186,7 +186,7 @@ def _for_environment(agent: Any, environment: AbstractEnvironment) -> Agent:
 
 
 def _for_space(policy: Policy, space: Space) -> Policy:
-    """The same settings of a policy for another action space, else the natural policy for it."""
+    """The policy with the same settings for another action space, else the default one for it."""
     other = policy_for(space)
     sizes = ("num_actions", "sizes", "low", "high")
     same = _replace(policy, {size: getattr(other, size) for size in sizes if hasattr(other, size)})
@@ -236,7 +236,7 @@ def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
 
 
 def _report(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
-    """Train, and print the result, however training ended."""
+    """Train, and print the result, even where training was interrupted."""
     go_on = f"continue with: rtrrl train --resume {shlex.quote(str(folder))}"
     try:
         run = train()

@@ -97,8 +97,8 @@ def rollout(
     >>> arrays["value"].shape, arrays["h"].shape
     ((10,), (10, 2, 32))
 
-    **Raises** `UnknownNameError` for an unknown quantity; `RtrrlError` where the agent's state has
-    none, or `steps` or `episodes` is no whole number of 1 or more.
+    **Raises** `UnknownNameError` for an unknown quantity; `RtrrlError` where the agent does not
+    have it, or `steps` or `episodes` is no whole number of 1 or more.
     """
     environment = as_environment(env)
     key = jax.random.key(0) if key is None else key
