@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from rtrrl.cells import GRUConfig
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.utils import registry
 from rtrrl.utils.registry import Registry, import_entry_points
@@ -61,6 +62,7 @@ def test_a_registered_member_is_made_like_the_others(shapes):
             [],
             r"the factory of the shape 'circle' is \[\]: expected a class or a function",
         ),
+        ("gru", GRUConfig(), r"the factory of the shape 'gru' is GRUConfig\(.*: expected a class"),
     ],
 )
 def test_a_bad_registration_is_refused(shapes, name, factory, message):

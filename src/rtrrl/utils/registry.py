@@ -1,5 +1,6 @@
 """Objects by name: those of rtrrl, those registered by a user, those of installed packages."""
 
+import dataclasses
 import functools
 import importlib.metadata
 import re
@@ -40,7 +41,8 @@ class Registry(Mapping[str, Member], Generic[Member]):
                 f"{name!r} is not a valid {self.kind} name: expected a letter, then letters, "
                 "digits, '-', '_' or '.'"
             )
-        if not callable(factory):
+        instance = dataclasses.is_dataclass(factory) and not isinstance(factory, type)
+        if instance or not callable(factory):  # an instance of a config can be called, with sizes
             raise RtrrlError(
                 f"the factory of the {self.kind} '{name}' is {factory!r}: expected a class or a "
                 "function"
