@@ -15,7 +15,7 @@ import jax
 import matplotlib
 import pytest
 
-from rtrrl.utils import compilation_cache
+from rtrrl.utils import compilation_cache, traced_programs
 
 ARGUMENTS = "train TMaze-3 --steps 90 --seeds 3 --workers 2 --evaluations 3 --episodes 2 --out run"
 SETTINGS = ("--agent.cell.hidden-size", "4", "--overwrite")
@@ -41,7 +41,7 @@ def run_in(folder: Path, command: list[str], **changes: str) -> subprocess.Compl
     """Run a process that has its cache, if any, in `folder`."""
     environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     environment |= {"XDG_CACHE_HOME": str(folder / "cache"), "HOME": str(folder)}
-    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true"}
     environment["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # so that it need not list the fonts
     done = subprocess.run(
         command,
@@ -179,6 +179,7 @@ def restored(monkeypatch, tmp_path):
     )
     before = {name: getattr(jax.config, name) for name in names}
     monkeypatch.setattr(compilation_cache, "cache_folder", lambda: tmp_path / "rtrrl" / "xla")
+    monkeypatch.setattr(traced_programs, "_folder", None)  # which `reuse_programs` sets
     jax.config.update("jax_enable_compilation_cache", True)
     jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path / "rtrrl" / "xla"
