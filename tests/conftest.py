@@ -47,13 +47,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(rest)]
 
 
-@pytest.fixture(scope="module")
-def quick_compiler() -> Iterator[None]:
-    """Compile this module's programs quickly: `pytestmark = pytest.mark.usefixtures(...)`."""
+@pytest.fixture(scope="module", autouse=True)
+def quick_compiler(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile a module's programs quickly, unless it is marked with `fully_optimized`."""
     from tests.helpers import quick_compilation  # imports rtrrl: only after the hook
 
-    with quick_compilation():
+    if request.node.get_closest_marker("fully_optimized"):
+        jax.clear_caches()  # of the quickly compiled programs of other modules
         yield
+    else:
+        with quick_compilation():
+            yield
 
 
 @pytest.fixture

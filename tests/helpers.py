@@ -10,16 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src import compiler  # its options can be set for programs that others compile
 
 from rtrrl import evaluate
 from rtrrl.agents import Agent, Info
 from rtrrl.environments import Environment
-from rtrrl.gradients.certificates import RUN_ONCE
 from rtrrl.training.loop import RunnerState, init_runner_state, train_steps
 from rtrrl.types import PyTree
-from tests.members import quick_jit
+from tests.members import QUICK, quick_jit
 
-_quick_filter_jit = functools.partial(eqx.filter_jit, compiler_options=RUN_ONCE)
+_quick_filter_jit = functools.partial(eqx.filter_jit, compiler_options=QUICK)
+QUICK_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+"""The same options in `XLA_FLAGS`, for a subprocess."""
+
 init = _quick_filter_jit(lambda agent, key: agent.init(key))
 begin = _quick_filter_jit(lambda agent, *given: agent.begin(*given))
 step = _quick_filter_jit(lambda agent, *given: agent.step(*given))
@@ -116,8 +119,14 @@ def assert_same_bits(ours: PyTree, theirs: PyTree) -> None:
 @contextlib.contextmanager
 def quick_compilation() -> Iterator[None]:
     """Compile without most optimizations, also in subprocesses: for programs that run briefly."""
+    get_options = compiler.get_compile_options
+
+    def quick_options(*args: Any, env_options_overrides: Any = None, **kwargs: Any) -> Any:
+        chosen = QUICK | (env_options_overrides or {})
+        return get_options(*args, env_options_overrides=chosen, **kwargs)
+
+    jax.devices()  # this process has read the flags that are set below for others
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        jax.config.update("jax_disable_most_optimizations", True)
+        patch.setattr(compiler, "get_compile_options", quick_options)
+        patch.setenv("XLA_FLAGS", QUICK_FLAGS)
         yield
-        jax.config.update("jax_disable_most_optimizations", False)

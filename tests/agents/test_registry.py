@@ -68,7 +68,6 @@ def test_every_named_agent_fits_every_kind_of_action(name, kind):
     assert state.steps.shape == (1,)
 
 
-@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

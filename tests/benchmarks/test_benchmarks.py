@@ -28,6 +28,7 @@ from rich.console import Console
 from rtrrl.agents import RTRRL
 from rtrrl.cells import CTRNNConfig
 from rtrrl.learning.optimizers import Adam
+from tests.helpers import QUICK_FLAGS
 
 FOLDER = Path(floor.__file__).parent
 DOCS = FOLDER.parent / "docs"
@@ -78,7 +79,7 @@ def test_the_c_loop_computes_the_agents_numbers(trained):
 
 
 # compiled without optimizations: faster, and their times do not matter here
-ENVIRONMENT = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+ENVIRONMENT = os.environ | {"XLA_FLAGS": QUICK_FLAGS}
 QUICK = ("step", "targets", "scaling", "gpu", "kernels")
 RUN_ALL = """
 import contextlib, importlib, sys

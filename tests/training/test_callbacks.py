@@ -23,8 +23,6 @@ from rtrrl.training.callbacks import (
 from tests.counting import CountingAgent, PaidAction
 from tests.training.runs import assert_same_run, read_result, train_counting
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 SETTINGS = {"steps": 40, "evaluations": 4, "seeds": [2, 5]}
 
 

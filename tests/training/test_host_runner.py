@@ -27,8 +27,6 @@ from rtrrl.training.runners import HostRunner
 from tests.helpers import assert_same_bits
 from tests.training.runs import assert_same_run, interrupt_in_slice
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 TASK = "gymnasium/CartPole-v1-pos"
 SETTINGS = {"steps": 300, "seeds": [1, 3], "evaluations": 3, "episodes": 2, "workers": 1}
 AGENT = RTRRL.default(TASK, cell=RTUConfig(hidden_size=4))

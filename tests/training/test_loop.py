@@ -14,13 +14,15 @@ from rtrrl.agents import Agent, Info
 from rtrrl.cells import MemorylessConfig
 from rtrrl.environments import Box, Discrete, Environment, make
 from rtrrl.gradients import Immediate
-from rtrrl.gradients.certificates import RUN_ONCE
 from rtrrl.learning.exploration_bonus import NoBonus
 from rtrrl.learning.normalizers import RawObservations, RawRewards
 from rtrrl.learning.optimizers import Adam
 from rtrrl.training.loop import _side_by_side, init_runner_state, train_steps
 from rtrrl.types import TimeStep
 from tests.helpers import assert_same_bits, element, run_loop
+from tests.members import QUICK
+
+pytestmark = pytest.mark.fully_optimized
 
 OBSERVATIONS = (0.25, 0.5, 1.0, 2.0)
 REWARDS = (1.0, 2.0, 4.0)
@@ -154,7 +156,7 @@ def three_seeds():
     agent = RTRRL.default(environment, gamma=jnp.linspace(0.9, 0.99, 3), bonus=NoBonus())
     keys = jax.random.split(jax.random.key(1), 3)
     init = eqx.filter_vmap(init_runner_state, in_axes=(eqx.if_array(0), None, 0))
-    init = eqx.filter_jit(init, compiler_options=RUN_ONCE)
+    init = eqx.filter_jit(init, compiler_options=QUICK)
     return agent, environment, init(agent, environment, keys)
 
 
@@ -180,7 +182,7 @@ def test_a_seed_has_the_same_bits_alone_and_among_others(three_seeds):
 
 def test_seeds_one_after_another_are_the_seeds_side_by_side(three_seeds):
     in_turn = compiled(train_steps, *three_seeds, 40)
-    at_once = compiled(_side_by_side, *three_seeds, 40, compiler_options=RUN_ONCE)
+    at_once = compiled(_side_by_side, *three_seeds, 40, compiler_options=QUICK)
     assert (in_turn.statistics.episodes > 0).any()
     # two programs round differently; a step or an episode too many would show
     np.testing.assert_array_equal(in_turn.steps, at_once.steps)

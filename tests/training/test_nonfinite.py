@@ -16,8 +16,6 @@ from rtrrl.types import TimeStep
 from tests.counting import PaidAction
 from tests.training.runs import train_counting
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 
 class NonFinite(PaidAction):
     """Gives `value` as reward or observation at the `at`-th step of an episode; 0 is the reset."""

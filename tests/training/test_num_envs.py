@@ -90,7 +90,6 @@ def test_environments_share_parameters_and_optimizer_and_nothing_else():
     assert_same_bits(first.params, state.agent_state.params)
 
 
-@pytest.mark.usefixtures("quick_compiler")
 def test_a_run_in_several_environments_counts_all_episodes_and_is_read_back(tmp_path):
     environment = TruncatedValue(steps=5)
     agent = RTRRL.default(environment, cell=AGENT.cell)

@@ -36,8 +36,6 @@ from tests.training.runs import (
     train_small,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 SCRIPT = """
 import sys, time
 import rtrrl

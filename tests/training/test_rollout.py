@@ -20,8 +20,6 @@ from tests.helpers import assert_same_bits, element, run_loop
 from tests.members import quick_jit
 from tests.probes import TruncatedValue
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 TASK = "TMaze-3"
 HOST = "gymnasium/CartPole-v1"
 KEY = jax.random.key(3)

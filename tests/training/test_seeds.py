@@ -11,8 +11,6 @@ from rtrrl.learning.optimizers import Adam
 from tests.helpers import element
 from tests.training.runs import STEPS, assert_params_close, read_result, small_agent, train_small
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 # Another program rounds differently, and after one different action everything differs: what is
 # compared here is short.
 SHORT = {"steps": 100, "evaluations": 1}

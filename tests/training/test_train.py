@@ -32,9 +32,6 @@ from tests.training.runs import (
     train_small,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
-
 # --- schedule, scores, metrics ------------------------------------------------------------------
 
 

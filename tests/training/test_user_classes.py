@@ -19,8 +19,6 @@ from tests.helpers import assert_same_bits
 from tests.probes import TruncatedValue
 from tests.training.runs import assert_same_run, train_counting
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 SETTINGS = {"steps": 30, "seeds": 2, "evaluations": 3, "episodes": 1, "workers": 1}
 
 
