@@ -109,12 +109,16 @@ def _init_like(
 ) -> list[RunnerState]:
     """The structure of the result of `_init_all`, which is that of states before any step."""
     environment, _num_envs, bounds = static
-    key = jax.random.key(0)
-    agent_state = jax.eval_shape(agents.init, key)
-    env_state, number = jax.eval_shape(environment.reset, key)
-    statistics = EpisodeStatistics(number, number, number, number, number)
-    state = RunnerState(agent_state, env_state, number, number, key, number, number, statistics)
-    return [state for _ in bounds]
+
+    def state(key: Array) -> RunnerState:
+        zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
+        env_state, _ = environment.reset(key)
+        return RunnerState(
+            agents.init(key), env_state, zero, zero, key, none, none, EpisodeStatistics.zeros()
+        )
+
+    like = eqx.filter_eval_shape(state, jax.random.key(0))
+    return [like for _ in bounds]
 
 
 @eqx.filter_jit
