@@ -160,6 +160,15 @@ def _subclasses(kinds: Any) -> list[type]:
     return found
 
 
+def short_name(type_name: str) -> str:
+    """A class as labels show it.
+
+    >>> short_name("rtrrl.cells.RTUConfig")
+    'RTU'
+    """
+    return type_name.rpartition(".")[2].removesuffix("Config")
+
+
 def label(agent: Agent, environment: AbstractEnvironment) -> str:
     """The named agent that differs least, with the settings that differ.
 
@@ -187,8 +196,7 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], path: str = "") -
     for name, value in mine.items():
         if name == "type":
             if value != theirs.get("type"):
-                short = value.rpartition(".")[2].removesuffix("Config")
-                found.append(f"{path.rstrip('.')}={short}")
+                found.append(f"{path.rstrip('.')}={short_name(value)}")
         elif isinstance(value, dict):
             other = theirs.get(name)
             found += _differences(value, other if isinstance(other, dict) else {}, f"{path}{name}.")
