@@ -43,6 +43,12 @@ def test_a_registry_is_a_mapping_that_makes_its_members(shapes):
     assert shapes.make("line", 3) == shapes.make("line", length=3) == [3]
 
 
+def test_get_answers_an_unknown_name_with_the_default(shapes):
+    assert shapes.get("line") == [1]
+    assert shapes.get("circle") is None
+    assert shapes.get("circle", "none") == "none"
+
+
 def test_a_registered_member_is_made_like_the_others(shapes):
     shapes.register("circle", dict)
     assert shapes["circle"] == {}

@@ -90,6 +90,10 @@ class Registry(Mapping[str, Member], Generic[Member]):
     def __getitem__(self, name: str) -> Member:
         return self.make(name)
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """`registry[name]`, or `default` where there is no such name."""
+        return self[name] if name in self else default
+
     def __contains__(self, name: object) -> bool:
         return name in self._factories or name in _entry_points(self.kind)
 
