@@ -20,6 +20,7 @@ from rtrrl.learning.input_pipeline import InputPipeline
 from rtrrl.learning.normalizers import ReturnScaledRewards, RunningObservations
 from rtrrl.learning.policies import Gaussian, GlobalSpread, VarianceScaledScore
 from rtrrl.types import Fixed, TimeStep, parameters
+from tests.helpers import with_array_settings
 from tests.members import quick_jit
 
 STEPS, SEEDS = 200, 2
@@ -229,12 +230,40 @@ def test_trainable_parameters_change_and_others_do_not(name, kind):
         assert (np.abs(last.average_reward) > 0).all() == (agent.average_reward_rate > 0)
 
 
+def _zeros(leaf):
+    key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key(0) if key else jnp.zeros(leaf.shape, leaf.dtype)
+
+
 def _fixed(tree):
     return [
         node
         for node in jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, Fixed))
         if isinstance(node, Fixed)
     ]
+
+
+@pytest.mark.parametrize("name", ("default", "ppo", "model-based", "random"))
+def test_methods_of_an_agent_can_be_compiled_as_they_are(name):
+    """`jax.jit(agent.step)`, frozen or not, with arrays among the settings or not."""
+    key, agent = jax.random.key(0), build(name, ENVIRONMENTS["discrete"])
+    state = jax.eval_shape(jax.jit(agent.init), key)
+    frozen = agent.frozen(jax.tree.map(_zeros, state))
+    frozen_state = jax.eval_shape(jax.jit(frozen.init), key)
+    numbers = jnp.zeros(2), jnp.zeros(()), jnp.ones(())
+    cases = (agent, state), (with_array_settings(agent), state), (frozen, frozen_state)
+    for each, before in cases:
+        after, _ = jax.eval_shape(jax.jit(each.begin), before, numbers[0])
+        jax.eval_shape(jax.jit(each.step), after, *numbers)
+
+
+def test_frozen_agents_of_one_shape_are_compiled_separately():
+    agent = build("default", ENVIRONMENTS["discrete"])
+    keys = jax.random.split(jax.random.key(0))
+    players = [agent.frozen(quick_jit(agent.init)(key)) for key in keys]
+    assert hash(players[0]) == hash(players[1])
+    first, second = (quick_jit(each.begin)(each.init(keys[0]), jnp.ones(2))[0] for each in players)
+    assert not np.allclose(first.last.outputs, second.last.outputs)
 
 
 @pytest.mark.parametrize(

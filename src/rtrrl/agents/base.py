@@ -10,6 +10,7 @@ from rtrrl.environments import AbstractEnvironment, make
 from rtrrl.environments.spaces import Box, Space
 from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import Key, Scalar
+from rtrrl.utils.modules import structural_hash
 
 Observation = Shaped[Array, "..."]
 Action = Shaped[Array, "..."]
@@ -35,6 +36,8 @@ class Agent(eqx.Module):
     """
 
     task: eqx.AbstractVar[str]
+
+    __hash__ = structural_hash
 
     @abc.abstractmethod
     def init(self, key: Key) -> Any:

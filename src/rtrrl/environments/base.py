@@ -8,10 +8,13 @@ from jaxtyping import Array, Shaped
 
 from rtrrl.environments.spaces import Space
 from rtrrl.types import Key, TimeStep
+from rtrrl.utils.modules import structural_hash
 
 
 class AbstractEnvironment(eqx.Module):
     """The base class of `Environment` (compiled) and `HostEnvironment` (stepped by Python)."""
+
+    __hash__ = structural_hash
 
     @property
     def name(self) -> str:
