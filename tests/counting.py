@@ -70,7 +70,7 @@ class PaidAction(Environment):
 
     @property
     def action_space(self):
-        return Box.of(0, np.inf, (1,))
+        return Box.of(0, np.inf, ())
 
     def reset(self, key):
         return jnp.zeros((), jnp.int32), jnp.ones(1)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax._src import compiler  # its options can be set for programs that others compile
 
-from rtrrl import evaluate
+from rtrrl.training.evaluation import evaluate_all
 from rtrrl.agents import Agent, Info
 from rtrrl.environments import Environment
 from rtrrl.training.loop import RunnerState, init_runner_state, train_steps
@@ -96,10 +96,9 @@ def _train(
 
 def mean_returns(agent: Agent, environment: Environment, states: PyTree) -> np.ndarray:
     """Each seed's mean return over 50 episodes."""
-    mean = lambda state, key: evaluate(agent, state, environment, key, 50).mean()  # noqa: E731
     seeds = jax.tree.leaves(states)[0].shape[0]
     keys = jax.random.split(jax.random.key(1), seeds)
-    return np.asarray(quick_jit(jax.vmap(mean))(states, keys))
+    return np.asarray(evaluate_all(agent, states, environment, keys, 50)).mean(axis=1)
 
 
 def element(tree: PyTree, index: int) -> PyTree:

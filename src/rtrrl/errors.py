@@ -1,9 +1,34 @@
 """Errors that a user can cause and fix; each message is one line that says how."""
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtrrl.runs.run import Run
 
 MAX_LISTED_NAMES = 40
+
+
+def described(error: Exception) -> str:
+    """An error of other code in one line: its type, the first line of its message, its place."""
+    if isinstance(error, RtrrlError):
+        return str(error)
+    message = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {message}{location(error)}"
+
+
+def location(error: Exception) -> str:
+    """Where in the user's code an error arose, as in " (mine.py, line 3)"; empty if unknown."""
+    library = os.path.dirname(__file__)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = os.path.abspath(frame.filename)
+        ours = file.startswith(library + os.sep) or "site-packages" in file
+        if os.path.isfile(file) and not ours:
+            return f" ({os.path.basename(file)}, line {frame.lineno})"
+    return ""
 
 
 class RtrrlError(Exception):
@@ -11,9 +36,12 @@ class RtrrlError(Exception):
 
 
 class UnknownNameError(RtrrlError, ValueError):
-    """A name that does not exist; the message suggests the most similar ones."""
+    """A name that does not exist; the message suggests the most similar ones.
 
-    def __init__(self, kind: str, name: str, valid: Iterable[str]):
+    `own` says in Python's terms how to add a name; the command says it in others.
+    """
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str], own: str = ""):
         self.kind = kind
         valid = sorted(valid)
         lower = {candidate.lower(): candidate for candidate in valid}
@@ -23,7 +51,12 @@ class UnknownNameError(RtrrlError, ValueError):
         else:
             more = ["…"] if len(valid) > MAX_LISTED_NAMES else []
             suggestion = f"choose from {', '.join(valid[:MAX_LISTED_NAMES] + more)}"
-        super().__init__(f"unknown {kind} '{name}': {suggestion}")
+        self.message = f"unknown {kind} '{name}': {suggestion}"
+        super().__init__(f"{self.message} ({own})" if own else self.message)
+
+
+class SettingError(RtrrlError, ValueError):
+    """A setting that is not of its type, or out of its range."""
 
 
 class UnsupportedCellError(RtrrlError, TypeError):
@@ -40,3 +73,19 @@ class NonFiniteError(RtrrlError, FloatingPointError):
 
 class RunFolderError(RtrrlError):
     """A run folder that cannot be written, read or resumed."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during training, which has saved everything; a loop over runs ends with it.
+
+    `run` is the run up to there, with the agents as they are.
+    """
+
+    def __init__(self, run: "Run"):
+        self.run = run
+        go_on = f"; continue with rtrrl.resume({str(run.folder)!r})" if run.folder else ""
+        super().__init__(f"interrupted at step {run.agents().step:,}{go_on}")
+
+
+class RtrrlWarning(UserWarning):
+    """What a user should know of a result; the command prints the message alone."""

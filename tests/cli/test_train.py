@@ -11,7 +11,7 @@ import pytest
 
 from rtrrl.agents.registry import make_agent
 from rtrrl.cli import main
-from rtrrl.cli.train import _for_environment
+from rtrrl.agents.transfer import for_environment
 from rtrrl.environments import Environment, make
 from rtrrl.environments.wrappers import Wrapper
 from rtrrl.learning.policies import Categorical, GlobalSpread, VarianceScaledScore
@@ -158,16 +158,16 @@ def test_a_config_keeps_the_parts_of_a_policy_for_another_task():
     wide = dataclasses.replace(
         agent.policy, spread=GlobalSpread(), score_estimator=VarianceScaledScore()
     )
-    moved = _for_environment(dataclasses.replace(agent, policy=wide), make("MountainCarContinuous"))
+    moved = for_environment(dataclasses.replace(agent, policy=wide), make("MountainCarContinuous"))
     assert moved.policy == dataclasses.replace(wide, low=(-1.0,), high=(1.0,))
-    discrete = _for_environment(agent, make("CartPole"))
+    discrete = for_environment(agent, make("CartPole"))
     assert discrete.policy == make_agent("default", "CartPole").policy
     paper = make_agent("paper", "CartPole")
-    assert _for_environment(paper, make("Catch")).policy == Categorical(3)  # no exploration
+    assert for_environment(paper, make("Catch")).policy == Categorical(3)  # no exploration
     pendulum = make("Pendulum")
-    assert _for_environment(paper, pendulum).policy == make_agent("paper", pendulum).policy
+    assert for_environment(paper, pendulum).policy == make_agent("paper", pendulum).policy
     exploring = dataclasses.replace(paper, policy=Categorical(2, 0.3))
-    assert _for_environment(exploring, make("Catch")).policy == Categorical(3, 0.3)
+    assert for_environment(exploring, make("Catch")).policy == Categorical(3, 0.3)
 
 
 # ---------------------------------------------------------------- interruption, folders, files
@@ -193,8 +193,10 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(monkeypatch, capsys, error_
     assert "cannot be combined with --seed, --agent.gamma;" in refusal
     assert files(Path("a b")) == before
 
-    assert main(["train", "TMaze-3", "--resume", "a b", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == 60
+    for steps in ([], [], ["--steps", "1.2e2"]):  # once more where it is finished, then further
+        assert main(["train", "TMaze-3", "--resume", "a b", "--json", *steps]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert (result["steps"], result["finished"]) == (120 if steps else 60, True)
 
 
 def test_nan_from_the_environment_is_exit_code_1(monkeypatch, error_of):
@@ -218,7 +220,6 @@ def test_resume_does_not_change_a_run_that_it_refuses(copy, error_of):
         assert expected in error_of("train", "--resume", copy)
         assert files(copy) == before
 
-    refused("is finished")
     (copy / storage.RESULT).unlink()
     whole = (copy / storage.CHECKPOINT).read_bytes()
     (copy / storage.CHECKPOINT).write_bytes(whole[: len(whole) // 2])

@@ -2,15 +2,18 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 import rtrrl
 from rtrrl import RTRRL
 from rtrrl.cells import RTUConfig
+from rtrrl.errors import TrainingInterrupted
 from rtrrl.learning.optimizers import Adam
 from rtrrl.runs import storage
 from rtrrl.runs.run import Run
@@ -58,6 +61,13 @@ def interrupt_in_slice(monkeypatch: Any, runner: type, count: int, times: int = 
 
     monkeypatch.setattr(trainer, "SLICE_SECONDS", 1e-9)
     monkeypatch.setattr(runner, "advance", interrupted)
+
+
+def interrupted_run(train: Callable[[], Run]) -> Run:
+    """The run that Ctrl-C ends in `train`."""
+    with pytest.raises(TrainingInterrupted) as stop:
+        train()
+    return stop.value.run
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

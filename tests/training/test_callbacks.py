@@ -167,6 +167,13 @@ def test_an_error_at_the_end_leaves_the_result(uninterrupted, tmp_path):
     assert_same_run(tmp_path / "run", uninterrupted.folder)
 
 
+def test_an_error_at_the_end_does_not_keep_other_callbacks_from_ending():
+    first, second = Record(error=("end", "budget")), Record()
+    with pytest.raises(ValueError, match="in end"):
+        train_counting(callbacks=[first, second], **SETTINGS)
+    assert second.calls == WHOLE
+
+
 # --- loggers ------------------------------------------------------------------------------------
 
 

@@ -20,12 +20,13 @@ from rtrrl.environments import Gymnasium, make
 from rtrrl.errors import NonFiniteError, RtrrlError
 from rtrrl.runs import checkpoints, storage
 from rtrrl.runs.config import RunConfig
+from rtrrl.runs.locking import LOCK
 from rtrrl.runs.run import StopReason
 from rtrrl.training import trainer
 from rtrrl.training.evaluation import evaluate
 from rtrrl.training.runners import HostRunner
 from tests.helpers import assert_same_bits
-from tests.training.runs import assert_same_run, interrupt_in_slice
+from tests.training.runs import assert_same_run, interrupt_in_slice, interrupted_run
 
 TASK = "gymnasium/CartPole-v1-pos"
 SETTINGS = {"steps": 300, "seeds": [1, 3], "evaluations": 3, "episodes": 2, "workers": 1}
@@ -43,7 +44,8 @@ def test_a_run_has_the_same_form_as_a_compiled_one(uninterrupted):
     assert uninterrupted.stopped_by is StopReason.BUDGET
     assert [row["step"] for row in uninterrupted.metrics] == [100, 100, 200, 200, 300, 300]
     assert (uninterrupted.best >= 8).all(), "a pole does not fall sooner"
-    expected = {storage.CONFIG, storage.METRICS, storage.CHECKPOINT, storage.RESULT}
+    expected = {storage.CONFIG, storage.METRICS, storage.CHECKPOINT, storage.BEST_CHECKPOINT}
+    expected |= {storage.RESULT, LOCK}
     assert {path.name for path in uninterrupted.folder.iterdir()} == expected
     rows = [row for row in uninterrupted.metrics if row["seed"] == 1]
     rewards = sum(row["training_return"] * row["episodes"] for row in rows)
@@ -64,7 +66,7 @@ def test_a_seed_and_its_settings_do_not_depend_on_the_others(uninterrupted):
 def test_ctrl_c_within_episodes_resumes_to_the_same_bits(uninterrupted, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_in_slice(patch, HostRunner, 20)
-        run = rtrrl.train(TASK, TWO, out=tmp_path / "run", **SETTINGS)
+        run = interrupted_run(lambda: rtrrl.train(TASK, TWO, out=tmp_path / "run", **SETTINGS))
     assert run.stopped_by is StopReason.INTERRUPT
     meta = checkpoints.read_meta(run.folder / storage.CHECKPOINT)
     assert 0 < meta["step"] < 300
@@ -167,7 +169,10 @@ if __name__ == "__main__":
     print(train(1).best.tolist())
     print(train(2).best.tolist())
     advance, HostRunner.advance = HostRunner.advance, interrupted
-    print(train(2, steps=10_000).stopped_by)
+    try:
+        train(2, steps=10_000)
+    except rtrrl.errors.TrainingInterrupted as stop:
+        print(stop.run.stopped_by)
 """
 
 

@@ -29,6 +29,7 @@ from tests.training.runs import (
     TASK,
     assert_same_run,
     interrupt_in_slice,
+    interrupted_run,
     read_result,
     small_agent,
     snapshot,
@@ -112,7 +113,7 @@ def test_ctrl_c_keeps_everything_and_the_run_resumes_to_the_same_bits(
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         interrupt_in_slice(patch, ThreadRunner, 10)
-        run = train_small(out=tmp_path / "run")
+        run = interrupted_run(lambda: train_small(out=tmp_path / "run"))
     assert signal.getsignal(signal.SIGINT) is before
     assert run.stopped_by is StopReason.INTERRUPT
     step = checkpoints.read_meta(run.folder / storage.CHECKPOINT)["step"]
@@ -121,9 +122,10 @@ def test_ctrl_c_keeps_everything_and_the_run_resumes_to_the_same_bits(
     assert read_result(run.folder)["stopped_by"] == "interrupt"
     resumed = rtrrl.resume(run.folder)
     assert_same_run(run.folder, uninterrupted.folder)
-    assert_same_bits(resumed.agents().states, uninterrupted.agents().states)
-    with pytest.raises(RunFolderError, match="finished"):
-        rtrrl.resume(run.folder)
+    for best in (False, True):
+        ours, theirs = resumed.agents(best), uninterrupted.agents(best)
+        assert_same_bits(ours.states, theirs.states)
+        assert ours.steps == theirs.steps
 
 
 def test_a_second_ctrl_c_interrupts_at_once_and_the_last_checkpoint_stays(
@@ -180,7 +182,7 @@ def test_a_run_with_settings_per_seed_and_two_workers_resumes(tmp_path, monkeypa
     whole = train_small(agent, workers=2, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
         interrupt_in_slice(patch, ThreadRunner, 10)
-        train_small(agent, workers=2, out=tmp_path / "run")
+        interrupted_run(lambda: train_small(agent, workers=2, out=tmp_path / "run"))
     rtrrl.resume(tmp_path / "run")
     assert_same_run(tmp_path / "run", whole.folder)
 
@@ -211,7 +213,7 @@ def interrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("interrupted") / "run"
     with pytest.MonkeyPatch.context() as patch:
         interrupt_in_slice(patch, ThreadRunner, 3)
-        train_counting(steps=600, evaluations=2, out=folder)
+        interrupted_run(lambda: train_counting(steps=600, evaluations=2, out=folder))
     return folder
 
 

@@ -13,7 +13,6 @@ from rtrrl.cells import MemorylessConfig, RTUConfig
 from rtrrl.environments import Gymnasium, make
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.gradients import Immediate
-from rtrrl.training.evaluation import episode_return
 from rtrrl.training.rollout import QUANTITIES, rollout
 from tests.counting import CountingAgent, PaidAction
 from tests.helpers import assert_same_bits, element, run_loop
@@ -164,13 +163,14 @@ def test_the_key_decides(learning, agent, state):
     assert (other["observation"] != learning["observation"]).any()
 
 
-def test_the_first_episode_is_that_of_episode_return(agent, state):
+def test_the_first_episode_is_that_of_evaluate(agent, state):
     environment, frozen = make(TASK), agent.frozen(state)
-    expected = quick_jit(lambda key: episode_return(frozen, environment, key))(KEY)
-    initial = frozen.init(jax.random.split(KEY, 3)[0])
-    arrays = rollout(frozen, initial, environment, 200, record=("reward",), key=KEY, episodes=1)
+    expected = rtrrl.evaluate(agent, state, environment, KEY, episodes=1)
+    key = jax.random.split(KEY, 1)[0]
+    initial = frozen.init(jax.random.split(key, 3)[0])
+    arrays = rollout(frozen, initial, environment, 200, record=("reward",), key=key, episodes=1)
     assert len(arrays["reward"]) < 200
-    np.testing.assert_allclose(arrays["reward"].sum(), expected, rtol=1e-6)
+    np.testing.assert_allclose(arrays["reward"].sum(), expected[0], rtol=1e-6)
 
 
 def test_the_first_episode_on_the_host_is_that_of_evaluate():

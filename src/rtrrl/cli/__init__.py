@@ -8,11 +8,18 @@ import gc
 import importlib
 import os
 import sys
-import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from rtrrl import __version__
-from rtrrl.errors import NonFiniteError, RtrrlError, UnknownNameError
+from rtrrl.errors import (
+    NonFiniteError,
+    RtrrlError,
+    RtrrlWarning,
+    UnknownNameError,
+    described,
+)
 
 COMMANDS = {
     "train": "rtrrl.cli.train",
@@ -102,11 +109,9 @@ def _run(args: list[str]) -> int:
             try:
                 return importlib.import_module(COMMANDS[name]).run(rest)
             except UnknownNameError as error:
-                if modules or error.kind == "option":
-                    raise
-                raise RtrrlError(
-                    f"{error} (for a name of your own, add --import MODULE)"
-                ) from error
+                known = modules or error.kind.startswith(("option", "argument"))
+                hint = "" if known else " (for a name of your own, add --import MODULE)"
+                raise RtrrlError(f"{error.message}{hint}") from error
         case [name, *_]:
             kind = "option" if name.startswith("-") else "command"
             raise UnknownNameError(kind, name, [*COMMANDS, "--help", "--version"])
@@ -121,6 +126,20 @@ def _configure() -> None:
     # imports and tracing make many objects that stay: Python's default of collecting garbage every
     # few hundred of them takes half a second before the first step
     gc.set_threshold(100_000, 50, 50)
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that no file of the user's hides a package
+    warnings.formatwarning = _one_line(warnings.formatwarning)
+
+
+def _one_line(others: Callable[..., str]) -> Callable[..., str]:
+    """The format of a warning: of our own the message alone, of `others` as before."""
+
+    def format_warning(message: Warning | str, category: type[Warning], *where: Any) -> str:
+        if issubclass(category, RtrrlWarning):
+            return f"rtrrl: {message}\n"
+        return others(message, category, *where)
+
+    return format_warning
 
 
 def _split_imports(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -152,21 +171,12 @@ def _import(module: str) -> None:
     try:
         imported = importlib.import_module(name.removesuffix(".py"))
     except Exception as error:
-        raise RtrrlError(f"--import {module}: {_described(error)}") from error
+        raise RtrrlError(f"--import {module}: {described(error)}") from error
     if is_file and os.path.realpath(imported.__file__ or "") != os.path.realpath(module):
         raise RtrrlError(
             f"--import {module}: the module '{imported.__name__}' is {imported.__file__} already: "
             "rename the file"
         )
-
-
-def _described(error: Exception) -> str:
-    """The message of an error, with its type and line unless it is an `RtrrlError`."""
-    if isinstance(error, RtrrlError):
-        return str(error)
-    file, line, *_ = traceback.extract_tb(error.__traceback__)[-1]
-    where = f" ({os.path.basename(file)}, line {line})" if os.path.isfile(file) else ""
-    return f"{type(error).__name__}: {error}{where}"
 
 
 def _failed(message: str, code: int) -> int:

@@ -10,7 +10,7 @@ from rtrrl.cli.parsing import Parser, add_common, print_json
 from rtrrl.errors import UnknownNameError
 from rtrrl.gradients import RULES
 from rtrrl.gradients.certificates import as_table, certify_all
-from rtrrl.utils.compilation_cache import reuse_programs
+from rtrrl.utils.compilation_cache import use_compilation_cache
 
 Named = TypeVar("Named")
 
@@ -18,7 +18,7 @@ Named = TypeVar("Named")
 def run(args: Sequence[str]) -> int:
     """Measure the given cell and rule, or all of them, and print a table."""
     given = _parser().parse(args)
-    reuse_programs()
+    use_compilation_cache()
     cells = _chosen("cell", given.cell, CELLS)
     rules = _chosen("rule", given.rule, RULES)
     rows = []

@@ -3,12 +3,13 @@
 import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from rtrrl.errors import RtrrlError, UnknownNameError
 
 MOST = 2_000_000_000
-"""The largest number that is accepted: steps and seeds are counted in 32 bits."""
+"""The largest number of steps, which are counted in 32 bits."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,25 +59,44 @@ class _Help(argparse.HelpFormatter):
         return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest)}"
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """The type of an option that takes a whole number of at least `least`.
+def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+    """The type of an option that takes a whole number from `least` to `most`.
 
-    >>> whole(1)("20_000")
-    20000
+    >>> [whole(1)(text) for text in ("20_000", "2e4")]
+    [20000, 20000]
     """
 
     def number(text: str) -> int:
         try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= MOST:
-            raise argparse.ArgumentTypeError(
-                f"'{text}' is no whole number from {least} to {MOST:,}"
-            )
-        return value
+            value = Decimal(text)
+            if least <= value <= most and value == int(value):
+                return int(value)
+        except (ArithmeticError, ValueError):  # not a number, or not finite
+            pass
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a whole number from {least} to {most:,}"
+        )
 
     return number
+
+
+SEED = whole(0, 2**32 - 1)
+"""The type of an option that takes a seed."""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The type of an option that takes a JSON object.
+
+    >>> json_object('{"size": 8}')
+    {'size': 8}
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"'{text}' is no JSON object, such as '{{\"size\": 8}}'")
+    return value
 
 
 def add_common(parser: argparse._ActionsContainer) -> None:

@@ -5,14 +5,23 @@ from pathlib import Path
 
 from rtrrl import viz
 from rtrrl.cli.parsing import Parser, add_common, print_json
-from rtrrl.errors import RtrrlError
+from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.runs.run import CURVE, VARIANCE
 from rtrrl.runs.storage import load_run
+from rtrrl.viz.bands import BANDS
 
 
 def run(args: Sequence[str]) -> int:
     """Write the figure and print its path."""
-    given = _parser().parse(args)
+    parser = _parser()
+    given = parser.parse(args)
+    if given.labels and not given.dirs:  # --labels A B DIR DIR takes them all
+        half = len(given.labels) // 2
+        given.labels, given.dirs = given.labels[:half], given.labels[half:]
+    if not given.dirs:
+        parser.error("the following arguments are required: DIR")
+    if given.band not in (None, *BANDS):
+        raise UnknownNameError("band", given.band, BANDS)
     runs = [load_run(folder) for folder in given.dirs]
     for folder, each in zip(given.dirs, runs, strict=True):
         if not each.metrics:
@@ -24,7 +33,8 @@ def run(args: Sequence[str]) -> int:
     draw, name = (viz.plot_variance, VARIANCE) if given.variance else (viz.plot, CURVE)
     default = Path(given.dirs[0]) / name if len(runs) == 1 else Path("comparison.png")
     path = Path(given.out) if given.out else default
-    draw(runs, path)
+    band = {} if given.band is None else {"band": BANDS[given.band]}
+    draw(runs, path, labels=given.labels, by=given.by and given.by.replace("-", "_"), **band)
     if given.json:
         print_json({"figure": str(path), "runs": given.dirs})
     else:
@@ -33,13 +43,32 @@ def run(args: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("plot", "Draw learning curves: a panel for each task, a color for each run.")
-    parser.add_argument("dirs", metavar="DIR", nargs="+", help="folders of runs")
+    parser = Parser("plot", "Draw learning curves: a panel for each task, a curve for each run.")
+    parser.add_argument("dirs", metavar="DIR", nargs="*", help="folders of runs")
     parser.add_argument(
         "--out",
         metavar="FILE",
         help="a .png, .svg or .pdf (default: DIR/learning_curve.png for one run, "
         "./comparison.png for several)",
+    )
+    names = parser.add_mutually_exclusive_group()
+    names.add_argument(
+        "--labels",
+        metavar="NAME",
+        nargs="+",
+        help="names of the runs, as many as folders; runs of one name are one curve over all seeds",
+    )
+    names.add_argument(
+        "--by",
+        metavar="SETTING",
+        help="one curve for each value of a setting, over all seeds that have it: agent, "
+        "agent.cell, agent.cell.hidden_size, num_envs, seed, ...",
+    )
+    parser.add_argument(
+        "--band",
+        metavar="NAME",
+        help=f"what is shaded around the median over seeds: {', '.join(BANDS)} (default: "
+        "quartiles; with --variance, range)",
     )
     parser.add_argument(
         "--variance",

@@ -9,13 +9,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rtrrl.cli.parsing import Parser, add_common, print_json, whole
+from rtrrl.cli.parsing import SEED, Parser, add_common, print_json, whole
 from rtrrl.environments import Environment, HostEnvironment
 from rtrrl.errors import NonFiniteError, RtrrlError
 from rtrrl.runs.run import TrainedAgents
 from rtrrl.training.evaluation import display_key
 from rtrrl.training.train import load
-from rtrrl.utils.compilation_cache import reuse_programs
+from rtrrl.utils.compilation_cache import use_compilation_cache
 from rtrrl.viz.films import Film, Title, check_writable, write
 from rtrrl.viz.recording import host_renderer, record
 from rtrrl.viz.scenes import Episode, SceneRenderer, renderer_for
@@ -29,9 +29,9 @@ SECONDS = 6
 def run(args: Sequence[str]) -> int:
     """Record and draw the episode, and print the path of the film."""
     given = _parser().parse(args)
-    reuse_programs()
+    use_compilation_cache()
     path = Path(given.out) if given.out else Path(given.dir) / "episode.gif"
-    trained = load(given.dir)
+    trained = load(given.dir, best=given.best)
     check_writable(path)
     if given.agent >= len(trained.seeds):
         raise RtrrlError(
@@ -40,8 +40,9 @@ def run(args: Sequence[str]) -> int:
         )
     episode, renderer, fallback = _record(trained, given)
     task, label = trained.environment.name, trained.config.label
-    seed = trained.seeds[given.agent]
-    title = Title(task, f"{label} · seed {seed} · after {trained.step:,} steps")
+    seed, name = trained.seeds[given.agent], trained.config.seed_names[given.agent]
+    steps = trained.steps[given.agent]
+    title = Title(task, f"{label} · seed {name} · after {steps:,} steps")
     fps = given.fps or int(np.clip((episode.steps + 1) // SECONDS, MIN_FPS, MAX_FPS))
     size = write(Film(episode, renderer, title), path, fps)
     if given.json:
@@ -51,7 +52,7 @@ def run(args: Sequence[str]) -> int:
                 "task": task,
                 "agent": label,
                 "seed": seed,
-                "step": trained.step,
+                "step": steps,
                 "steps": episode.steps,
                 "ended": episode.ended,
                 "return": float(episode.rewards.sum(dtype=float)),
@@ -84,9 +85,14 @@ def _parser() -> Parser:
         help="which of the run's agents, from 0 in the order of its seeds (default: 0)",
     )
     parser.add_argument(
+        "--best",
+        action="store_true",
+        help="the agent as it was at its best evaluation (default: as last saved)",
+    )
+    parser.add_argument(
         "--seed",
         metavar="S",
-        type=whole(0),
+        type=SEED,
         default=0,
         help="of the episode, the first of rtrrl eval --seed S (default: 0)",
     )

@@ -1,8 +1,9 @@
 """`rtrrl train`: train an agent, or resume a run."""
 
 import argparse
-import dataclasses
+import contextlib
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -15,22 +16,27 @@ from rich.console import Console
 from rich.table import Table
 
 from rtrrl.agents import Agent
-from rtrrl.agents.base import environment_spec
 from rtrrl.agents.monitoring import is_monitored, monitored, unmonitored
 from rtrrl.agents.parts import PARTS, with_parts
 from rtrrl.agents.registry import make_agent
+from rtrrl.agents.transfer import for_environment
 from rtrrl.cli import options
-from rtrrl.cli.parsing import Parser, add_common, whole
+from rtrrl.cli.parsing import SEED, Parser, add_common, json_object, whole
 from rtrrl.environments import AbstractEnvironment, make
-from rtrrl.environments.spaces import Space
-from rtrrl.errors import NonFiniteError, RtrrlError, RunFolderError, UnsupportedCellError
-from rtrrl.learning.policies import Policy, policy_for
+from rtrrl.errors import (
+    NonFiniteError,
+    RtrrlError,
+    RunFolderError,
+    TrainingInterrupted,
+    UnsupportedCellError,
+)
 from rtrrl.runs import storage
 from rtrrl.runs.config import RunConfig
+from rtrrl.runs.locking import numbered_folder
 from rtrrl.runs.run import Run, StopReason
 from rtrrl.training.callbacks import LOGGERS, Callback
 from rtrrl.training.train import resume, train
-from rtrrl.utils.compilation_cache import reuse_programs
+from rtrrl.utils.compilation_cache import use_compilation_cache
 
 SEEDS = 5
 EXAMPLE = "MemoryChain-32"
@@ -44,18 +50,21 @@ def run(args: Sequence[str]) -> int:
         return _help(parser, [token for token in plain if token not in ("-h", "--help")])
     example = lambda: options.settings(make_agent("default", EXAMPLE))  # noqa: E731
     given = parser.parse(plain, more_options=lambda: [setting.option for setting in example()])
-    reuse_programs()
+    use_compilation_cache()
     if given.resume is not None:
         return _resume(given, nested)
-    if not given.task and given.config is None:
+    if not (given.task or given.config or given.start_from):
         raise RtrrlError(f"which task? for example rtrrl train {EXAMPLE}; rtrrl tasks lists them")
-    base = {} if given.config is None else _read_config(Path(given.config))
+    source = given.config or given.start_from
+    base = {} if source is None else _read_config(Path(source))
     agent, environment, settings = _configure(given, base)
     agent = options.change(agent, nested)
     if given.variance:
         agent = monitored(agent)
     name = given.agent or base.get("agent", "default").partition(",")[0]
-    out = Path(given.out) if given.out else _free_folder(environment.name, name)
+    task = re.sub(r"[^\w.:@-]+", "-", environment.name).strip("-")
+    stem = Path("runs") / f"{task}-{name}"
+    out = Path(given.out) if given.out else numbered_folder(stem)
 
     def start() -> Run:
         try:
@@ -66,13 +75,19 @@ def run(args: Sequence[str]) -> int:
                 overwrite=given.overwrite,
                 callbacks=_loggers(given, out),
                 progress=True,
+                start_from=given.start_from,
                 **settings,
             )
         except UnsupportedCellError as error:
             hint = "; add --rule snap1" if given.cell and not given.rule else ""
             raise UnsupportedCellError(f"{error}{hint}") from error
 
-    return _report(out, given.json, start)
+    try:
+        return _report(out, given.json, start)
+    finally:
+        if not given.out:
+            with contextlib.suppress(OSError):
+                out.rmdir()  # where nothing has been written into it
 
 
 def _parser() -> Parser:
@@ -80,10 +95,21 @@ def _parser() -> Parser:
         "train",
         "Train an agent from one stream of experience per seed. Each run is a folder.",
         usage="rtrrl train TASK [options] [--agent.SETTING VALUE ...]\n"
-        "       rtrrl train --resume DIR",
+        "       rtrrl train --resume DIR [--steps N]",
         add_help=False,
     )
     parser.add_argument("task", metavar="TASK", nargs="?", help="as `rtrrl tasks` lists them")
+    parser.add_argument(
+        "--env-kwargs",
+        metavar="JSON",
+        type=json_object,
+        help="""constructor arguments of the environment, as in '{"size": 8}'""",
+    )
+    parser.add_argument(
+        "--seed-once",
+        action="store_true",
+        help="seed the environment once, with the first seed, not anew for each episode",
+    )
 
     agent = parser.add_argument_group("agent")
     agent.add_argument("--agent", metavar="NAME", help="one of `rtrrl agents` (default: default)")
@@ -96,14 +122,17 @@ def _parser() -> Parser:
     for name, least, text in (
         ("steps", 1, "steps of each seed (default: 500,000)"),
         ("seeds", 1, f"how many agents, each with its own seed (default: {SEEDS})"),
-        ("seed", 0, "the first of the seeds (default: 0)"),
         ("evaluations", 1, "number of evaluations, evenly spaced (default: 50)"),
         ("episodes", 1, "episodes per evaluation (default: 10)"),
+        ("max-episode-steps", 1, "cut an evaluation episode there (default: 10,000)"),
         ("patience", 1, "stop after that many evaluations without a new best (default: never)"),
         ("num-envs", 1, "copies of the environment that each agent acts in (default: 1)"),
         ("workers", 1, "threads (default: one per core); on the host, 2 for a process per seed"),
     ):
         length.add_argument(f"--{name}", metavar="N", type=whole(least), help=text)
+    length.add_argument(
+        "--seed", metavar="N", type=SEED, help="the first of the seeds (default: 0)"
+    )
     length.add_argument("--greedy", action=switch, help="evaluate the most probable actions")
     length.add_argument("--variance", action=switch, help="record the variance of the updates")
 
@@ -115,7 +144,16 @@ def _parser() -> Parser:
     files.add_argument(
         "--config", metavar="FILE", help="start from another run's settings; flags override them"
     )
-    files.add_argument("--resume", metavar="DIR", help="continue a run that was interrupted")
+    files.add_argument(
+        "--start-from",
+        metavar="DIR",
+        help="start from another run's settings and trained agents; flags override settings",
+    )
+    files.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="continue a run that was interrupted, or a finished one up to more --steps",
+    )
     files.add_argument(
         "--log", metavar="NAME", action="append", help=f"log metrics to: {', '.join(LOGGERS)}"
     )
@@ -142,20 +180,22 @@ def _configure(
 
     What is not `given` is taken from `base`, the config of another run, or empty.
     """
-    environment = make(given.task or base["task"])
+    known = base.get("seeds", range(SEEDS))
+    first = known[0] if given.seed is None else given.seed
+    once = {"seed_once": first} if given.seed_once else {}
+    environment = make(given.task or base["task"], **(given.env_kwargs or {}) | once)
     if base and given.agent is None:
-        made_in = environment if given.task in (None, base["task"]) else None
+        made_in = environment if environment.name == base["task"] else None
         former = RunConfig.from_dict(base, made_in)
-        agent = _for_environment(former.agent, environment)
+        agent = for_environment(former.agent, environment)
     else:
         agent = make_agent("default" if given.agent is None else given.agent, environment)
     if given.variance is None:
         given.variance = is_monitored(agent)
-    names = ("steps", "evaluations", "episodes", "greedy", "patience", "num_envs", "workers")
+    names = ("steps", "evaluations", "episodes", "greedy", "max_episode_steps", "patience")
+    names += ("num_envs", "workers")
     chosen = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     settings = {name: base[name] for name in names if name in base} | chosen
-    known = base.get("seeds", range(SEEDS))
-    first = known[0] if given.seed is None else given.seed
     count = len(known) if given.seeds is None else given.seeds
     changed = given.seed is not None or given.seeds is not None
     seeds = range(first, first + count) if changed else known
@@ -176,52 +216,18 @@ def _read_config(path: Path) -> dict[str, Any]:
     raise RunFolderError(f"{path} is no config of a run: it lacks its task, settings or seeds")
 
 
-def _for_environment(agent: Any, environment: AbstractEnvironment) -> Agent:
-    """The same settings for another environment."""
-    name, size, space = environment_spec(environment)
-    fields = {"task": name, "observation_size": size}
-    if hasattr(agent, "policy"):
-        fields["policy"] = _for_space(agent.policy, space)
-    return _replace(agent, fields)
-
-
-def _for_space(policy: Policy, space: Space) -> Policy:
-    """The policy with the same settings for another action space, else the default one for it."""
-    other = policy_for(space)
-    sizes = ("num_actions", "sizes", "low", "high")
-    same = _replace(policy, {size: getattr(other, size) for size in sizes if hasattr(other, size)})
-    if same.action_space == space:
-        return same
-    return other.with_exploration() if policy == policy.with_exploration() else other
-
-
-def _replace(module: Any, fields: dict[str, Any]) -> Any:
-    """The module with other values of those fields that it has."""
-    return dataclasses.replace(
-        module, **{name: value for name, value in fields.items() if hasattr(module, name)}
-    )
-
-
 def _loggers(given: argparse.Namespace, out: Path) -> list[Callback]:
     return [LOGGERS.make(name, out) for name in given.log or ()]
-
-
-def _free_folder(task: str, agent: str) -> Path:
-    """The first folder runs/TASK-AGENT-1, -2 ... that does not exist."""
-    number = 1
-    while (folder := Path("runs") / f"{task.replace('/', '-')}-{agent}-{number}").exists():
-        number += 1
-    return folder
 
 
 def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
     folder = Path(given.resume)
     others = [
-        f"--{name}"
+        f"--{name.replace('_', '-')}"
         for name, value in vars(given).items()
         if value is not None
         and value is not False
-        and name not in ("task", "resume", "json", "log")
+        and name not in ("task", "resume", "json", "log", "steps")
     ]
     if others := others + [token.partition("=")[0] for token in nested]:
         raise RtrrlError(
@@ -232,14 +238,17 @@ def _resume(given: argparse.Namespace, nested: Sequence[str]) -> int:
     if given.task is not None and given.task != (task := storage.load_run(folder).config["task"]):
         raise RtrrlError(f"{folder} is a run of {task}, not of {given.task}: leave the task out")
     callbacks = _loggers(given, folder)
-    return _report(folder, given.json, lambda: resume(folder, callbacks=callbacks, progress=True))
+    go_on = lambda: resume(folder, steps=given.steps, callbacks=callbacks, progress=True)  # noqa: E731
+    return _report(folder, given.json, go_on)
 
 
 def _report(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
     """Train, and print the result, even where training was interrupted."""
     go_on = f"continue with: rtrrl train --resume {shlex.quote(str(folder))}"
     try:
-        run = train()
+        run, code = train(), 0
+    except TrainingInterrupted as interrupt:
+        run, code = interrupt.run, 130
     except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
         kept = (folder / storage.CHECKPOINT).exists()
         raise KeyboardInterrupt(f"interrupted; {go_on}" if kept else "interrupted") from None
@@ -251,10 +260,9 @@ def _report(folder: Path, as_json: bool, train: Callable[[], Run]) -> int:
         _print(run, folder)
     sys.stdout.flush()
     _draw(run)
-    if run.stopped_by is StopReason.INTERRUPT:
-        print(f"interrupted at step {run.steps:,}; {go_on}", file=sys.stderr)
-        return 130
-    return 0
+    if code:
+        print(f"interrupted at step {run.agents().step:,}; {go_on}", file=sys.stderr)
+    return code
 
 
 def _print(run: Run, folder: Path) -> None:
@@ -262,13 +270,15 @@ def _print(run: Run, folder: Path) -> None:
     console = Console()
     console.print(f"{run.config['task']} · {run.config['agent']}", style="bold", markup=False)
     table = Table(box=SIMPLE_HEAD)
-    for heading in ("seed", "best", "final"):
+    settings = run.per_seed
+    for heading in ("seed", *settings, "best", "final"):
         table.add_column(heading, justify="right")
-    for seed, best, final in zip(run.seeds, run.best, run.final, strict=True):
-        table.add_row(f"{seed}", _score(best), _score(final))
+    for *own, best, final in zip(run.seeds, *settings.values(), run.best, run.final, strict=True):
+        table.add_row(*map(str, own), _score(best), _score(final))
     if len(run.seeds) > 1:
         table.add_section()
-        table.add_row("median", _score(np.median(run.best)), _score(np.median(run.final)))
+        medians = (_score(np.median(scores)) for scores in (run.best, run.final))
+        table.add_row("median", *("" for _ in settings), *medians)
     console.print(table)
     stopped = "" if run.stopped_by is StopReason.BUDGET else f", stopped by {run.stopped_by}"
     console.print(

@@ -69,7 +69,11 @@ def load(path: str | Path, like: PyTree) -> tuple[PyTree, dict]:
     another format or another version of rtrrl, or does not fit `like`.
     """
     header, payload = _read(Path(path))
-    _check_fit(Path(path), header["leaves"], _leaves(like))
+    if mismatch := _difference(header["leaves"], _leaves(like)):
+        raise RunFolderError(
+            f"{path} does not fit: {mismatch}; load it with the settings, and the version of "
+            f"rtrrl, that it was written with"
+        )
     with jax.enable_x64(True):
         like_numbers = jax.tree.map(without_key_type, like)
         tree = eqx.tree_deserialise_leaves(io.BytesIO(payload), like_numbers)
@@ -113,22 +117,23 @@ def _kind(path: str, leaf: Any) -> str:
     return f"{leaf.dtype.name}[{shape}]"
 
 
-def _check_fit(path: Path, saved: list[list[str]], wanted: list[list[str]]) -> None:
+def difference(tree: PyTree, like: PyTree) -> str:
+    """The first difference of a tree from the structure, shapes and dtypes of `like`, or ""."""
+    return _difference(_leaves(tree), _leaves(like))
+
+
+def _difference(saved: list[list[str]], wanted: list[list[str]]) -> str:
     for found, expected in zip_longest(saved, wanted):
         if found == expected:
             continue
         if found is None:
-            difference = f"it lacks leaf {expected[0]}, expected as {expected[1]}"
-        elif expected is None:
-            difference = f"it has leaf {found[0]} ({found[1]}), which was not expected"
-        elif found[0] == expected[0]:
-            difference = f"leaf {expected[0]} is {found[1]} in the file, expected {expected[1]}"
-        else:
-            difference = f"it has leaf {found[0]} where leaf {expected[0]} was expected"
-        raise RunFolderError(
-            f"{path} does not fit: {difference}; load it with the settings, and the version of "
-            f"rtrrl, that it was written with"
-        )
+            return f"it lacks leaf {expected[0]}, expected as {expected[1]}"
+        if expected is None:
+            return f"it has leaf {found[0]} ({found[1]}), which was not expected"
+        if found[0] == expected[0]:
+            return f"leaf {expected[0]} is {found[1]}, expected {expected[1]}"
+        return f"it has leaf {found[0]} where leaf {expected[0]} was expected"
+    return ""
 
 
 def _line(header: dict) -> bytes:

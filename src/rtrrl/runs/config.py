@@ -1,23 +1,32 @@
 """The configuration of a run, as written to config.json."""
 
 import dataclasses
-import json
 import operator
 from collections import Counter
 from typing import Any, Self
 
 import equinox as eqx
 import jax
+from jaxtyping import Array
 
 from rtrrl.agents import Agent
+from rtrrl.agents.monitoring import unmonitored
 from rtrrl.environments import AbstractEnvironment, make
-from rtrrl.errors import RtrrlError, RunFolderError
+from rtrrl.errors import RtrrlError, RunFolderError, SettingError
 from rtrrl.runs import serialization
+
+MAX_EPISODE_STEPS = 10_000
+"""Of an evaluation, unless `max_episode_steps` says otherwise."""
 
 
 def whole(name: str, number: Any) -> int:
-    """`number` as Python's int. **Raises** `RtrrlError` where it is no whole number."""
+    """`number` as Python's int, also where it is a float such as 1e5.
+
+    **Raises** `RtrrlError` where it is not a whole number.
+    """
     try:
+        if isinstance(number, float) and number.is_integer():
+            return int(number)
         return operator.index(number)
     except TypeError:
         raise RtrrlError(f"{name} is {number!r}: it must be a whole number") from None
@@ -32,36 +41,72 @@ class RunConfig:
     steps: int
     """Of each seed."""
     seeds: tuple[int, ...]
+    """A seed may be repeated where a setting that is an array differs."""
     evaluations: int = 50
     """How many, spread evenly over the steps."""
     episodes: int = 10
     """Of each evaluation."""
     greedy: bool = False
     """Whether evaluation takes the policy's mode."""
+    max_episode_steps: int = MAX_EPISODE_STEPS
+    """Evaluation episodes that have not ended by then are cut."""
     patience: int | None = None
     """Evaluations without a new best in any seed after which the run stops."""
+    patience_after: int = 0
+    """Evaluations up to this step do not count for the patience."""
     num_envs: int = 1
     workers: int = 1
+    start_from: str | None = None
+    """Where the initial states of the agents come from, if not from the seeds."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "evaluations", "episodes", "num_envs", "workers"):
+        counts = ("steps", "evaluations", "episodes", "max_episode_steps", "num_envs", "workers")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise RtrrlError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if not self.seeds:
             raise RtrrlError("there is no seed to train: give at least one")
-        for seed, times in Counter(self.seeds).items():
-            if times > 1:
-                raise RtrrlError(f"seed {seed} is given twice: its rows could not be distinguished")
-            if not -(2**31) <= seed < 2**31:
-                raise RtrrlError(f"seed {seed} is too large: it must fit into 32 bits")
+        for seed in self.seeds:
+            if not 0 <= seed < 2**32:
+                raise RtrrlError(f"seed {seed} is out of range: expected 0 to {2**32 - 1:,}")
         if self.patience is not None and self.patience < 1:
             raise RtrrlError(f"patience is {self.patience}: it must be 1 or more")
-        for leaf in jax.tree.leaves(eqx.filter(self.agent, eqx.is_array)):
-            if leaf.shape[:1] != (len(self.seeds),):
+        for path, leaf in self._arrays().items():
+            if leaf.shape[:1] not in ((), (len(self.seeds),)):
                 raise RtrrlError(
-                    f"a setting is an array of shape {leaf.shape}: expected one entry for each of "
+                    f"{path} is an array of shape {leaf.shape}: expected one entry for each of "
                     f"the {len(self.seeds)} seeds"
                 )
+        for (seed, *_), times in Counter(zip(self.seeds, *self.per_seed.values())).items():
+            if times > 1:
+                raise RtrrlError(
+                    f"seed {seed} is given twice with the same settings: give it once, or a "
+                    "setting that is an array with one entry for each seed"
+                )
+
+    def _arrays(self) -> dict[str, Array]:
+        """The agent's settings that are arrays, by dotted path; those of `monitored` do not count."""
+        arrays = eqx.filter(unmonitored(self.agent), eqx.is_array)
+        leaves = jax.tree_util.tree_leaves_with_path(arrays)
+        return {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in leaves}
+
+    @property
+    def per_seed(self) -> dict[str, tuple[float, ...]]:
+        """The agent's settings that are arrays with one number per seed, by dotted path."""
+        arrays = self._arrays().items()
+        return {path: tuple(serialization.numbers(x)) for path, x in arrays if x.ndim == 1}
+
+    @property
+    def seed_names(self) -> tuple[str, ...]:
+        """What to call each seed: its number, with the settings of its own if it is repeated."""
+        own = [
+            "".join(f", {path}={values[i]}" for path, values in self.per_seed.items())
+            for i in range(len(self.seeds))
+        ]
+        times = Counter(self.seeds)
+        return tuple(
+            f"{seed}{own[i] if times[seed] > 1 else ''}" for i, seed in enumerate(self.seeds)
+        )
 
     @property
     def label(self) -> str:
@@ -77,6 +122,14 @@ class RunConfig:
             if (at := i * self.steps // self.evaluations) > step
         )
 
+    def up_to(self, steps: int, now: int) -> Self:
+        """The same run with another number of steps, and evaluations in the same intervals.
+
+        Its patience counts from the step `now`.
+        """
+        evaluations = max(1, round(self.evaluations * steps / self.steps))
+        return dataclasses.replace(self, steps=steps, evaluations=evaluations, patience_after=now)
+
     def to_dict(self, describe: bool = False) -> dict[str, Any]:
         """The config as JSON; `from_dict` reads it back, unless it only describes."""
         plain = {
@@ -89,6 +142,7 @@ class RunConfig:
             "agent": self.label,
             **plain,
             "seeds": list(self.seeds),
+            "per_seed": {path: serialization.strict(x) for path, x in self.per_seed.items()},
             "settings": serialization.to_dict(self.agent, describe),
             "environment": serialization.to_dict(self.environment, describe=True),
         }
@@ -120,13 +174,13 @@ class RunConfig:
                 f"the run's config.json lacks {error}: restore it from a copy, or train anew"
             ) from error
         except (TypeError, ValueError) as error:
-            if isinstance(error, RtrrlError):
+            if isinstance(error, RtrrlError) and not isinstance(error, SettingError):
                 raise
             raise RunFolderError(
                 f"the run's config.json is damaged: {error}; restore it from a copy, or train anew"
             ) from error
         given = serialization.to_dict(found.environment, describe=True)
-        if json.dumps(given) != json.dumps(wanted):  # as text: NaN is not equal to itself
+        if given != serialization.strict(wanted):
             raise RunFolderError(
                 f"the run's environment is {config['task']}, {wanted}, and not "
                 f"{found.environment.name}, {given}: pass the one that it was trained in"

@@ -16,6 +16,7 @@ from rtrrl.agents import Agent
 from rtrrl.environments import AbstractEnvironment
 from rtrrl.errors import RtrrlError
 from rtrrl.runs.config import RunConfig
+from rtrrl.runs.serialization import as_numbers
 from rtrrl.types import PyTree
 
 if TYPE_CHECKING:
@@ -67,14 +68,33 @@ def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int
     return Score(float(values.max()), float(values[-max(in_last_tenth, 3) :].mean()))
 
 
-@dataclass(frozen=True, kw_only=True)
+def rows_of(rows: Sequence[dict], seeds: Sequence[int], index: int) -> list[dict]:
+    """The rows of metrics of one seed, by its place: each evaluation has one for each of `seeds`."""
+    seed = seeds[index]
+    of_seed = [row for row in rows if row["seed"] == seed]
+    return of_seed[seeds[:index].count(seed) :: seeds.count(seed)]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedAgents:
-    """The agents of a run after `step` steps."""
+    """The agents of a run, as they were after some number of steps."""
 
     config: RunConfig
     states: PyTree
     """Every array with a leading axis over the seeds."""
-    step: int
+    steps: tuple[int, ...]
+    """The steps that each seed's agent had been trained for."""
+
+    def __repr__(self) -> str:
+        return (
+            f"TrainedAgents({self.config.label!r}, {self.environment.name!r}, "
+            f"seeds={self.seeds}, steps={self.steps})"
+        )
+
+    @property
+    def step(self) -> int:
+        """The largest of `steps`."""
+        return max(self.steps)
 
     @property
     def agent(self) -> Agent:
@@ -98,7 +118,7 @@ class TrainedAgents:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Run:
     """The config, metrics and scores of a training run."""
 
@@ -115,6 +135,17 @@ class Run:
     """None for a run that is in memory only."""
     trained: TrainedAgents | None = None
     """The agents at the end of training; None for a run that was read from its folder."""
+    trained_best: TrainedAgents | None = None
+    """Every seed's agent at its best evaluation; None also where there was no evaluation."""
+
+    def __repr__(self) -> str:
+        scores = f"best {np.round(self.best, 4)}, final {np.round(self.final, 4)}"
+        ended = f"stopped by {self.stopped_by}" if self.stopped_by else "not ended"
+        where = f", in {self.folder}" if self.folder else ""
+        return (
+            f"<Run of {self.config['agent']} in {self.config['task']}: seeds {self.seeds}, "
+            f"{self.steps:,} steps, {scores}, {ended}{where}>"
+        )
 
     @property
     def steps(self) -> int:
@@ -141,23 +172,46 @@ class Run:
         """Whether the variance of its updates was recorded (see `agents.monitoring`)."""
         return any("gradient_variance" in row for row in self.metrics)
 
-    def agents(self) -> TrainedAgents:
-        """The agents at the end of training.
+    def agents(self, best: bool = False) -> TrainedAgents:
+        """The agents at the end of training, or each as it was at its `best` evaluation.
 
         **Raises** `RtrrlError` where the run was read from its folder: `rtrrl.load` reads them too.
         """
-        if self.trained is None:
+        trained = self.trained_best if best else self.trained
+        if trained is None:
             raise RtrrlError(
                 "the run holds no agents: load them from its folder, with "
                 f"rtrrl.load({str(self.folder)!r})"
                 if self.folder
-                else "the run holds no agents: it ended in an error"
+                else "the run holds no agents: it ended in an error, or before an evaluation"
             )
-        return self.trained
+        return trained
 
-    def column(self, name: str, seed: int) -> tuple[list[int], list[float | None]]:
-        """The steps at which `seed` was evaluated, and the metric `name` there."""
-        rows = [row for row in self.metrics if row["seed"] == seed]
+    @property
+    def per_seed(self) -> dict[str, tuple[float, ...]]:
+        """The settings that differ among the seeds, by dotted path: one value for each seed."""
+        written = self.config.get("per_seed", {})
+        return {path: tuple(as_numbers(list(values))) for path, values in written.items()}
+
+    def column(
+        self, name: str, seed: int | None = None, *, index: int | None = None
+    ) -> tuple[list[int], list[float | None]]:
+        """The steps at which a seed was evaluated, and the metric `name` there.
+
+        The seed is given by its number, or by its `index` among `seeds`.
+
+        **Raises** `RtrrlError` where the run has no such seed, or has it several times, with
+        settings that differ: `index` tells them apart.
+        """
+        if index is None:
+            places = [i for i, each in enumerate(self.seeds) if each == seed]
+            if len(places) != 1:
+                raise RtrrlError(
+                    f"the run has seed {seed} {len(places)} times: give the place among its seeds, "
+                    f"{self.seeds}, as in run.column({name!r}, index={places[0] if places else 0})"
+                )
+            (index,) = places
+        rows = rows_of(self.metrics, self.seeds, index)
         return [row["step"] for row in rows], [row.get(name) for row in rows]
 
     def to_dataframe(self) -> "pandas.DataFrame":
@@ -181,6 +235,7 @@ class Run:
             "agent": self.config["agent"],
             "steps": self.steps,
             "seeds": list(self.seeds),
+            "per_seed": self.per_seed,
             "best": self.best.tolist(),
             "final": self.final.tolist(),
             "steps_per_second": self.steps_per_second,
@@ -190,4 +245,5 @@ class Run:
 
     def _scores(self) -> list[Score]:
         budget = self.config["steps"]
-        return [score(*self.column("evaluation", seed), budget) for seed in self.seeds]
+        places = range(len(self.seeds))
+        return [score(*self.column("evaluation", index=index), budget) for index in places]

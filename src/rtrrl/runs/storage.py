@@ -3,6 +3,7 @@
     config.json           the config, and the versions of the packages
     metrics.jsonl         one row per evaluation and seed
     checkpoint.rtrrl      the whole state when it was last saved
+    checkpoint-best.rtrrl every seed's agent as it was at its best evaluation
     result.json           best and final score of every seed
     learning_curve.png    drawn by `rtrrl train` and `rtrrl.plot`
     variance.png          likewise, of a monitored run
@@ -22,48 +23,54 @@ from typing import Any
 
 from rtrrl.errors import RunFolderError
 from rtrrl.runs.checkpoints import read_meta
+from rtrrl.runs.locking import LOCK
 from rtrrl.runs.run import CURVE, VARIANCE, Run, StopReason
 from rtrrl.utils.files import write_atomic
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoint.rtrrl"
+BEST_CHECKPOINT = "checkpoint-best.rtrrl"
 RESULT = "result.json"
 
 _REQUIRED = {"task": str, "agent": str, "steps": int, "seeds": list}
 _PACKAGES = ("rtrrl", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnax")
 
 
-def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
-    """Start a run in `folder`, new or empty, by writing config.json with the versions added.
+def create(folder: str | Path, config: dict, overwrite: bool = False) -> None:
+    """Start a run in `folder` by writing config.json with the versions added.
 
-    With `overwrite` a folder that holds a run loses the files of that run first, and no others.
+    The folder is empty, or holds a run that ended before it had learned anything. With `overwrite`
+    it may hold any run, which loses its files first; no others are removed.
 
     **Raises** `RunFolderError` where `folder` holds anything else, or cannot be written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot make a run in {folder}: {error.strerror}; choose another folder"
-        ) from error
-    if occupied:
-        if not overwrite:
-            raise RunFolderError(
-                f"{folder} is not empty: choose another folder, resume the run in it, or "
-                "overwrite it"
-            )
+    check_free(folder, overwrite)
+    # the checkpoints first: they never lie beside another run's config
+    for name in (CHECKPOINT, BEST_CHECKPOINT, METRICS, RESULT, CURVE, VARIANCE):
+        (folder / name).unlink(missing_ok=True)
+    _remove_temporaries(folder)
+    write_config(folder, config | {"versions": _versions()})
+
+
+def check_free(folder: str | Path, overwrite: bool = False) -> None:
+    """**Raises** `RunFolderError` where no run may start in `folder` (see `create`)."""
+    folder = Path(folder)
+    if not folder.is_dir() or not any(path.name != LOCK for path in folder.iterdir()):
+        return
+    if overwrite:
         _check_is_run(folder)
-        # the checkpoint first: it never lies beside another run's config
-        for name in (CHECKPOINT, METRICS, RESULT, CURVE, VARIANCE):
-            (folder / name).unlink(missing_ok=True)
-        _remove_temporaries(folder)
-    # infinity is written as such: it is a valid setting, and Python reads it back
-    text = json.dumps(config | {"versions": _versions()}, indent=2)
+    elif not _is_unused(folder):
+        raise RunFolderError(
+            f"{folder} is not empty: choose another folder, resume the run in it, or overwrite it"
+        )
+
+
+def write_config(folder: Path, config: dict) -> None:
+    """Write config.json."""
+    text = json.dumps(config, indent=2, allow_nan=False)
     write_atomic(folder / CONFIG, text.encode() + b"\n")
-    return folder
 
 
 def append_metrics(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -95,25 +102,19 @@ def read_metrics(folder: str | Path) -> list[dict]:
 
 
 def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
-    """The config and the checkpoint's `meta` of a run that can be resumed; nothing is written.
+    """The config and the checkpoint's `meta` of a run; nothing is written.
 
     Load the checkpoint next, then call `rewind(folder, meta["step"])`.
 
-    **Raises** `RunFolderError` where there is no folder, no run in it, nothing left to do, or where
-    config, result, metrics or checkpoint are damaged.
+    **Raises** `RunFolderError` where there is no folder, no run in it, or where config, result,
+    metrics or checkpoint are damaged.
     """
     folder = Path(folder)
     config = _read_config(folder)
-    result = _read_result(folder)
-    if result.get("finished"):
-        raise RunFolderError(
-            f"{folder} is finished: it ended at step {result.get('steps')}, stopped by "
-            f"{result.get('stopped_by')}; to train for longer, start anew with more --steps"
-        )
+    _read_result(folder)
     if not (folder / CHECKPOINT).exists():
         raise RunFolderError(
-            f"{folder} has no {CHECKPOINT}: the run ended before the first; start it again with "
-            "overwrite"
+            f"{folder} has no {CHECKPOINT}: the run ended before the first; train it again"
         )
     meta = read_meta(folder / CHECKPOINT)
     if not isinstance(meta.get("step"), int):
@@ -158,22 +159,31 @@ def load_run(folder: str | Path) -> Run:
         config=config,
         metrics=metrics,
         seeds=config["seeds"],
-        steps_per_second=_speed(metrics) if speed is None else speed,
+        steps_per_second=_speed(metrics, len(config["seeds"])) if speed is None else speed,
         stopped_by=None if stopped_by is None else StopReason(stopped_by),
         folder=folder,
     )
 
 
-def _speed(metrics: list[dict]) -> float:
+def _speed(metrics: list[dict], seeds: int) -> float:
     """Steps of all seeds per second; every seed's row has the time of the same evaluation."""
     seconds = sum({row["step"]: row.get("seconds") or 0.0 for row in metrics}.values())
-    last = {row["seed"]: row["step"] for row in metrics}
-    return sum(last.values()) / seconds if seconds else math.nan
+    return seeds * metrics[-1]["step"] / seconds if seconds else math.nan
 
 
 def _versions() -> dict[str, str]:
     packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return packages | {"python": platform.python_version(), "platform": platform.platform()}
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether the folder holds a run that ended before it had learned anything."""
+    try:
+        _check_is_run(folder)
+        trained = (folder / CHECKPOINT).exists() and read_meta(folder / CHECKPOINT)["step"] != 0
+        return not trained and not read_metrics(folder)
+    except (RunFolderError, KeyError):
+        return False
 
 
 def _check_is_run(folder: Path) -> None:
@@ -264,6 +274,6 @@ def _plain(value: Any) -> Any:
 
 
 def _remove_temporaries(folder: Path) -> None:
-    for name in (CONFIG, METRICS, CHECKPOINT, RESULT, CURVE, VARIANCE):
+    for name in (CONFIG, METRICS, CHECKPOINT, BEST_CHECKPOINT, RESULT, CURVE, VARIANCE):
         for leftover in folder.glob(f".{name}.*.tmp"):
             leftover.unlink()

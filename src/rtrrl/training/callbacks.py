@@ -1,7 +1,8 @@
 """Callbacks: the progress bar, loggers, and the base class for callbacks of your own."""
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rtrrl.errors import RtrrlError
 from rtrrl.runs import storage
 from rtrrl.runs.config import RunConfig
 from rtrrl.runs.run import Run
+from rtrrl.training.evaluation_protocol import Poll, Progress
 from rtrrl.utils.registry import Registry
 
 Metrics = dict[str, Any]
@@ -33,6 +35,9 @@ class Callback:
         `episodes`, `td_error_rms` and `entropy`.
         """
 
+    def on_evaluation_progress(self, progress: Progress) -> None:
+        """During an evaluation, again and again where it takes more than half a second."""
+
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> bool | None:
         """After every evaluation: one row of metrics per seed, as in metrics.jsonl."""
 
@@ -47,6 +52,7 @@ class ShowProgress(Callback):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
+        self._speed = "compiling"
         self._bar = Progress(
             "{task.description}",
             BarColumn(),
@@ -62,20 +68,35 @@ class ShowProgress(Callback):
             total=config.steps,
             completed=step,
             score="",
-            speed="compiling",
+            speed=self._speed,
         )
         self._bar.start()
 
     def on_metrics(self, metrics: Metrics) -> None:
-        speed = f"{metrics['steps_per_second']:,.0f} steps/s"
-        self._bar.update(self._task, completed=metrics["step"], speed=speed)
+        self._speed = f"{metrics['steps_per_second']:,.0f} steps/s"
+        self._bar.update(self._task, completed=metrics["step"], speed=self._speed)
+
+    def on_evaluation_progress(self, progress: Progress) -> None:
+        self._bar.update(self._task, speed=f"evaluating {progress.done}/{progress.episodes}")
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
         score = np.median([row["evaluation"] for row in rows])
-        self._bar.update(self._task, score=f"return {score:.4g} (median)")
+        score = f"return {score:.4g} (median)"
+        self._bar.update(self._task, score=score, speed=self._speed)
 
     def on_end(self, run: Run) -> None:
         self._bar.stop()
+
+
+@contextlib.contextmanager
+def episodes_bar(task: str) -> Iterator[Poll]:
+    """A progress bar over the episodes of an evaluation, on a terminal; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+        row = bar.add_task(task, total=None)
+        yield lambda progress: bar.update(row, total=progress.episodes, completed=progress.done)
 
 
 class JSONLines(Callback):
@@ -118,22 +139,22 @@ class TensorBoard(Callback):
         self._summary = messages[1].Summary
 
     def on_start(self, config: RunConfig, step: int) -> None:
+        self._names = [f"seed-{name}" for name in config.seed_names]
         if step == 0:
-            for seed in config.seeds:
-                for file in (self._folder / f"seed-{seed}").glob("events.out.tfevents.*"):
+            for name in self._names:
+                for file in (self._folder / name).glob("events.out.tfevents.*"):
                     file.unlink()
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
-        for row in rows:
-            seed = row["seed"]
-            if seed not in self._writers:
-                self._writers[seed] = self._new_writer(str(self._folder / f"seed-{seed}"))
+        for name, row in zip(self._names, rows, strict=True):
+            if name not in self._writers:
+                self._writers[name] = self._new_writer(str(self._folder / name))
             values = [
-                self._summary.Value(tag=name, simple_value=value)
-                for name, value in _scalars(row).items()
+                self._summary.Value(tag=tag, simple_value=value)
+                for tag, value in _scalars(row).items()
             ]
             event = self._event(step=row["step"], summary=self._summary(value=values))
-            self._writers[seed].add_event(event)
+            self._writers[name].add_event(event)
 
     def on_end(self, run: Run) -> None:
         for writer in self._writers.values():
@@ -158,6 +179,7 @@ class WeightsAndBiases(Callback):
         self._settings = {"project": "rtrrl"} | where | settings
 
     def on_start(self, config: RunConfig, step: int) -> None:
+        self._names = config.seed_names
         try:
             self._run = self._wandb.init(config=config.to_dict(describe=True), **self._settings)
         except self._wandb.Error as error:  # no account, no network
@@ -165,8 +187,8 @@ class WeightsAndBiases(Callback):
 
     def on_evaluation(self, rows: Sequence[dict[str, Any]]) -> None:
         values = {
-            f"seed-{row['seed']}/{name}": value
-            for row in rows
+            f"seed-{seed}/{name}": value
+            for seed, row in zip(self._names, rows, strict=True)
             for name, value in _scalars(row).items()
         }
         self._run.log(values, step=rows[0]["step"])

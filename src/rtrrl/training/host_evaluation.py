@@ -1,15 +1,17 @@
 """Evaluation in environments that Python steps."""
 
+import time
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from rtrrl.agents import Agent
 from rtrrl.environments import VectorEnvironment
 from rtrrl.environments.host import episode_seed
+from rtrrl.training.evaluation_protocol import POLL_SECONDS, Poll, Progress, Returns
 from rtrrl.types import PyTree
 
 
@@ -25,8 +27,14 @@ class HostEvaluator:
         self._rest: Any = None
 
     def run(
-        self, states: PyTree, envs: VectorEnvironment, keys: Array, episodes: int
-    ) -> Float[np.ndarray, "agents episodes"]:
+        self,
+        states: PyTree,
+        envs: VectorEnvironment,
+        keys: Array,
+        episodes: int,
+        max_episode_steps: int,
+        poll: Poll,
+    ) -> Returns:
         """The returns of exactly `episodes` whole episodes of each agent.
 
         An agent that has finished its own continues, uncounted, until the others have.
@@ -34,6 +42,8 @@ class HostEvaluator:
         frozen = self._freeze(states)
         words = np.asarray(jax.vmap(jax.random.key_data)(keys)).reshape(len(keys), -1)
         returns: list[list[float]] = [[] for _ in words]
+        cut: list[list[bool]] = [[] for _ in words]
+        steps, polled = np.zeros(len(words), int), time.perf_counter()
         total, last = np.zeros(len(words)), np.ones(len(words), bool)
         counts = np.zeros(len(words), int)
         states, action = None, None
@@ -42,14 +52,19 @@ class HostEvaluator:
                 numbered = np.column_stack([words, counts]).tolist()
                 first = envs.reset([episode_seed(*row) for row in numbered], last)
                 states, action = self._begin(frozen, states, keys, first, last, counts, action)
-                total[last], counts = 0.0, counts + last
+                total[last], steps[last], counts = 0.0, 0, counts + last
             timestep = envs.step(np.asarray(action))
             states, action = self._step(frozen, states, *timestep[:3])
-            total, last = total + timestep.reward, timestep.last
+            total, steps = total + timestep.reward, steps + 1
+            last = timestep.last | (steps == max_episode_steps)
             for agent in np.flatnonzero(last):
                 if len(returns[agent]) < episodes:
                     returns[agent].append(float(total[agent]))
-        return np.array(returns)
+                    cut[agent].append(not timestep.last[agent])
+            if time.perf_counter() - polled > POLL_SECONDS:
+                poll(Progress(sum(map(len, returns)), episodes * len(words)))
+                polled = time.perf_counter()
+        return Returns(np.array(returns), np.array(cut))
 
     def _freeze(self, states: PyTree) -> list[Array]:
         freeze = lambda agent, state: agent.frozen(state, self._greedy)  # noqa: E731

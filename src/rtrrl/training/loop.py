@@ -1,5 +1,6 @@
 """The compiled training loop: agents and environments, many seeds side by side."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -49,18 +50,31 @@ class RunnerState(eqx.Module):
     statistics: EpisodeStatistics
 
 
-def init_runner_state(agent: Agent, environment: Environment, key: Key) -> RunnerState:
-    """A new agent after the first reset of its environment."""
+def init_runner_state(
+    agent: Agent, environment: Environment, key: Key, start: PyTree | None = None
+) -> RunnerState:
+    """A new agent after the first reset of its environment; `start` as below."""
     env_state, observation = environment.reset(jax.random.split(key, 3)[1])
-    return after_first_observation(agent, env_state, observation, key)
+    return after_first_observation(agent, env_state, observation, key, start)
 
 
 def after_first_observation(
-    agent: Agent, env_state: PyTree, observation: Float[Array, "..."], key: Key
+    agent: Agent,
+    env_state: PyTree,
+    observation: Float[Array, "..."],
+    key: Key,
+    start: PyTree | None = None,
 ) -> RunnerState:
-    """A new agent that has chosen its first action, given an environment's first observation."""
+    """A new agent that has chosen its first action, given an environment's first observation.
+
+    If given, `start` is the state that the agent begins with, but for its key.
+    """
     agent_key, _, loop_key = jax.random.split(key, 3)
-    agent_state, action = agent.begin(agent.init(agent_key), observation)
+    initial = agent.init(agent_key)
+    if start is not None:
+        has_key = hasattr(initial, "key")
+        initial = dataclasses.replace(start, key=initial.key) if has_key else start
+    agent_state, action = agent.begin(initial, observation)
     zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
     nonfinite = _first_nonfinite(none - 1, jnp.isfinite(observation).all(), none)
     return RunnerState(
@@ -68,16 +82,18 @@ def after_first_observation(
     )
 
 
-def init_seed(agent: Agent, environment: Environment, key: Key, num_envs: int) -> RunnerState:
-    """One seed in `num_envs` copies of its environment.
+def init_seed(
+    agent: Agent, environment: Environment, key: Key, num_envs: int, start: PyTree | None = None
+) -> RunnerState:
+    """One seed in `num_envs` copies of its environment, from the agent's state `start` if given.
 
     With several copies every array has a leading axis over them, except those that the copies
     share (`Agent.shared_state`).
     """
     if num_envs == 1:
-        return init_runner_state(agent, environment, key)
+        return init_runner_state(agent, environment, key, start)
     keys = jax.random.split(key, num_envs)
-    states = jax.vmap(lambda key: init_runner_state(agent, environment, key))(keys)
+    states = jax.vmap(lambda key: init_runner_state(agent, environment, key, start))(keys)
     return _with_shared(agent, states, lambda leaf: leaf[0])
 
 

@@ -1,6 +1,7 @@
 """Rollouts: run an agent for some steps, and return chosen quantities as arrays."""
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,14 +9,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from rtrrl.agents import Agent, Info
+from rtrrl.agents.base import check_fit
 from rtrrl.environments import AbstractEnvironment, Environment, HostEnvironment, as_environment
+from rtrrl.environments.checks import checked
 from rtrrl.environments.host import VectorEnvironment, episode_seed
 from rtrrl.errors import RtrrlError, UnknownNameError
 from rtrrl.runs.config import whole
+from rtrrl.training.compiled_evaluation import FIRST_SLICE
 from rtrrl.types import Key, PyTree, Scalar, TimeStep
+from rtrrl.utils import slicing
+from rtrrl.utils.prng import zeros_like
 
 
 class Step(NamedTuple):
@@ -101,6 +107,7 @@ def rollout(
     have it, or `steps` or `episodes` is no whole number of 1 or more.
     """
     environment = as_environment(env)
+    check_fit(agent, environment)
     key = jax.random.key(0) if key is None else key
     for name, number in (("steps", steps), ("episodes", episodes)):
         if number is not None and whole(name, number) < 1:
@@ -115,7 +122,9 @@ def rollout(
     try:
         if isinstance(environment, Environment):
             static = tuple(quantities.items())
-            first, rows, last, state = _scan(agent, state, environment, steps, static, key)
+            first, rows, last, state = _compiled_rollout(
+                agent, state, checked(environment), steps, static, key
+            )
         else:
             assert isinstance(environment, HostEnvironment)
             with contextlib.closing(environment.make_vector(1, render=render)) as envs:
@@ -135,8 +144,7 @@ def rollout(
     return result
 
 
-@eqx.filter_jit
-def _scan(
+def _compiled_rollout(
     agent: Agent,
     state: Any,
     environment: Environment,
@@ -144,37 +152,86 @@ def _scan(
     quantities: tuple[tuple[str, Quantity], ...],
     key: Key,
 ) -> PyTree:
-    # the keys of `evaluation.episode_return`, whose first episode this is
-    _, reset_key, step_key = jax.random.split(key, 3)
+    """In slices, so that Ctrl-C is heard; results as of `host_rollout`."""
+    kept = agent, environment, quantities, key
+    first, carry = _begin(kept, state)
+    row = eqx.filter_eval_shape(_step, kept, carry)[1]
+    rows = jax.tree.map(
+        lambda leaf: zeros_like(jax.ShapeDtypeStruct((steps, *leaf.shape), leaf.dtype)), row
+    )
+    count = 0  # compile before the time of a step is measured
+    while carry.steps < steps:
+        start = time.perf_counter()
+        end = min(steps, int(carry.steps) + count)
+        carry, rows = _record((kept, jnp.array(end, jnp.int32)), carry, rows)
+        jax.block_until_ready(rows)
+        count = slicing.next_count(count, time.perf_counter() - start) if count else FIRST_SLICE
+    recorded, last = rows
+    return first, recorded, last, carry.agent_state
+
+
+class _Running(eqx.Module):
+    """A rollout in progress, before its next action."""
+
+    agent_state: Any
+    env_state: Any
+    action: Array
+    steps: Int[Array, ""]
+
+
+_Kept = tuple[Agent, Environment, tuple[tuple[str, Quantity], ...], Key]
+"""Agent, environment, the recorded quantities, and the key."""
+
+
+@eqx.filter_jit
+def _begin(kept: _Kept, state: Any) -> tuple[dict[str, PyTree], _Running]:
+    agent, environment, quantities, key = kept
+    # the keys of an episode of an evaluation, whose first one this is
+    _, reset_key, _ = jax.random.split(key, 3)
     env_state, observation = environment.reset(reset_key)
     state, action = agent.begin(state, observation)
     first = _first(state, env_state, observation, action)
+    running = _Running(state, env_state, action, jnp.zeros((), jnp.int32))
+    return {name: quantity(first) for name, quantity in quantities}, running
 
-    def restart(carry: PyTree, key: Key) -> PyTree:
-        env_state, observation = environment.reset(key)
-        state, action = agent.begin(carry[0], observation)
-        return state, env_state, action
 
-    def body(carry: PyTree, time: Array) -> tuple[PyTree, PyTree]:
-        state, env_state, action = carry
-        env_state, timestep = environment.step(
-            jax.random.fold_in(step_key, time), env_state, action
-        )
-        state, next_action, info = agent.step(
-            state, timestep.observation, timestep.reward, timestep.discount
-        )
-        step = Step(action, timestep, info, state, env_state)
-        row = {name: quantity(step) for name, quantity in quantities}
-        carry = jax.lax.cond(
-            timestep.last,
-            lambda carry: restart(carry, jax.random.fold_in(reset_key, time)),
-            lambda carry: carry,
-            (state, env_state, next_action),
-        )
-        return carry, (row, timestep.last)
+def _step(kept: _Kept, running: _Running) -> tuple[_Running, tuple[dict[str, PyTree], Array]]:
+    """One step: what is recorded of it, and whether the episode ended, which begins anew then."""
+    agent, environment, quantities, key = kept
+    _, reset_key, step_key = jax.random.split(key, 3)
+    env_state, timestep = environment.step(
+        jax.random.fold_in(step_key, running.steps), running.env_state, running.action
+    )
+    state, next_action, info = agent.step(
+        running.agent_state, timestep.observation, timestep.reward, timestep.discount
+    )
+    step = Step(running.action, timestep, info, state, env_state)
+    row = {name: quantity(step) for name, quantity in quantities}
 
-    (state, *_), (rows, last) = jax.lax.scan(body, (state, env_state, action), jnp.arange(steps))
-    return {name: quantity(first) for name, quantity in quantities}, rows, last, state
+    def restart() -> tuple[Any, Any, Array]:
+        env_state, observation = environment.reset(jax.random.fold_in(reset_key, running.steps))
+        new_state, action = agent.begin(state, observation)
+        return new_state, env_state, action
+
+    following = jax.lax.cond(timestep.last, restart, lambda: (state, env_state, next_action))
+    state, env_state, action = following
+    return _Running(state, env_state, action, running.steps + 1), (row, timestep.last)
+
+
+@eqx.filter_jit(donate="all-except-first")
+def _record(
+    kept_and_end: tuple[_Kept, Int[Array, ""]], running: _Running, rows: PyTree
+) -> tuple[_Running, PyTree]:
+    """Record the steps before `end`."""
+    kept, end = kept_and_end
+
+    def body(carry: tuple[_Running, PyTree]) -> tuple[_Running, PyTree]:
+        running, rows = carry
+        after, row = _step(kept, running)
+        put = jax.lax.dynamic_update_index_in_dim
+        return after, jax.tree.map(lambda rows, new: put(rows, new, running.steps, 0), rows, row)
+
+    return jax.lax.while_loop(lambda carry: carry[0].steps < end, body, (running, rows))
 
 
 def host_rollout(

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.random import define_prng_impl
 from jaxtyping import Array, UInt32
 
@@ -57,6 +58,15 @@ def with_key_type(leaf: Any, like: Any) -> Any:
     if not is_key(like):
         return leaf
     return jax.random.wrap_key_data(leaf, impl=key_implementation(like))
+
+
+def zeros_like(leaf: Any) -> Array:
+    """Zeros of the shape and dtype of a `jax.ShapeDtypeStruct`, which may be that of a key.
+
+    Through NumPy, so that nothing has to be compiled.
+    """
+    numbers = without_key_type(leaf)
+    return with_key_type(jnp.array(np.zeros(numbers.shape, numbers.dtype)), leaf)
 
 
 def _threefry(key: UInt32[Array, "2"], high: Word, low: Word) -> tuple[Word, Word]:

@@ -8,11 +8,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from rtrrl.runs.config import RunConfig
+from rtrrl.training.evaluation_protocol import Poll, Returns
 from rtrrl.training.loop import EpisodeStatistics, RunnerState
 from rtrrl.types import PyTree
+from rtrrl.utils.prng import with_key_type, without_key_type
 
 
 class Runner(abc.ABC):
@@ -30,15 +31,18 @@ class Runner(abc.ABC):
         """Which of the seeds each shard holds."""
 
     @abc.abstractmethod
-    def init(self) -> list[RunnerState]:
-        """Every shard's seeds at the start of their first episode."""
+    def init(self, start: PyTree | None = None) -> list[RunnerState]:
+        """Every shard's seeds at the start of their first episode.
+
+        The agents begin with the states `start`, which have a leading axis over seeds, if given.
+        """
 
     @abc.abstractmethod
     def advance(self, states: list[RunnerState], count: int) -> list[RunnerState]:
         """`count` steps of all seeds."""
 
     @abc.abstractmethod
-    def evaluate(self, states: list[RunnerState], step: int) -> Float[np.ndarray, "seeds episodes"]:
+    def evaluate(self, states: list[RunnerState], step: int, poll: Poll) -> Returns:
         """The returns of every seed's agent, frozen as it is at `step`."""
 
     @abc.abstractmethod
@@ -54,8 +58,17 @@ class Runner(abc.ABC):
         """The states in a checkpoint's content, with the environments restored."""
 
     @abc.abstractmethod
-    def agent_states(self, saved: PyTree) -> PyTree:
-        """The agents' states in a checkpoint's content, with a leading axis over seeds."""
+    def states_in(self, saved: PyTree) -> list[RunnerState]:
+        """The states in a checkpoint's content, without restoring the environments."""
+
+    def agent_states(self, states: list[RunnerState]) -> PyTree:
+        """The agents' states, with a leading axis over seeds."""
+        shards = range(len(states))
+        return jax.tree.map(_join, *(self.shard_agents(shard, states[shard]) for shard in shards))
+
+    def shard_agents(self, shard: int, state: RunnerState) -> PyTree:
+        """The agents' states in a shard, with a leading axis over its seeds."""
+        return state.agent_state
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -71,6 +84,14 @@ class Runner(abc.ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _join(*shards: Any) -> Any:
+    """The seeds of all shards, through NumPy, so that nothing has to be compiled."""
+    if not eqx.is_array(shards[0]):
+        return shards[0]
+    numbers = np.concatenate([np.asarray(without_key_type(shard)) for shard in shards])
+    return with_key_type(jnp.array(numbers), shards[0])
 
 
 def reset_statistics(states: list[RunnerState]) -> list[RunnerState]:

@@ -10,13 +10,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, UInt32
 
 from rtrrl.environments.host import HostEnvironment, VectorEnvironment, episode_seed
 from rtrrl.environments.spaces import Box
 from rtrrl.errors import RtrrlError, RunFolderError
 from rtrrl.runs.config import RunConfig
 from rtrrl.training.evaluation import evaluation_key
+from rtrrl.training.evaluation_protocol import Poll, Returns
 from rtrrl.training.host_evaluation import HostEvaluator
 from rtrrl.training.loop import RunnerState, after_first_observation, after_reset, after_step
 from rtrrl.training.runners.base import Runner
@@ -53,10 +54,10 @@ class HostRunner(Runner):
     def shards(self) -> list[slice]:
         return [slice(0, len(self._config.seeds))]
 
-    def init(self) -> list[RunnerState]:
-        seeds = jnp.array(self._config.seeds, jnp.int32)
+    def init(self, start: PyTree | None = None) -> list[RunnerState]:
+        seeds = jnp.array(self._config.seeds, jnp.uint32)
         observations = self._reset(np.ones(len(self._config.seeds), bool))
-        return [self._compiled(jax.jit(self._first)(seeds, observations))]
+        return [self._compiled(jax.jit(self._first)(seeds, observations, start))]
 
     def advance(self, states: list[RunnerState], count: int) -> list[RunnerState]:
         vectors, action = self._pack(states[0])
@@ -72,14 +73,19 @@ class HostRunner(Runner):
             action = np.asarray(action)
         return [self._unpack(vectors)]
 
-    def evaluate(self, states: list[RunnerState], step: int) -> Float[np.ndarray, "seeds episodes"]:
+    def evaluate(self, states: list[RunnerState], step: int, poll: Poll) -> Returns:
         """In environments of their own."""
         if self._eval_envs is None:
             self._eval_envs = self._make_envs()
-        seeds = jnp.array(self._config.seeds, jnp.int32)
+        config, seeds = self._config, jnp.array(self._config.seeds, jnp.uint32)
         keys = jax.vmap(lambda seed: evaluation_key(seed, step))(seeds)
         return self._evaluator.run(
-            states[0].agent_state, self._eval_envs, keys, self._config.episodes
+            states[0].agent_state,
+            self._eval_envs,
+            keys,
+            config.episodes,
+            config.max_episode_steps,
+            poll,
         )
 
     def template(self, meta: dict[str, Any]) -> PyTree:
@@ -103,9 +109,9 @@ class HostRunner(Runner):
         record = {"actions": jnp.array(actions), "steps": jnp.array(steps), "episodes": episodes}
         return (states, record), {"recorded": length}
 
-    def agent_states(self, saved: PyTree) -> PyTree:
+    def states_in(self, saved: PyTree) -> list[RunnerState]:
         states, _ = saved
-        return states[0].agent_state
+        return states
 
     def from_saved(self, saved: PyTree) -> list[RunnerState]:
         """Replays the current episodes up to where they were."""
@@ -167,16 +173,20 @@ class HostRunner(Runner):
         space = self._environment.observation_space
         assert isinstance(space, Box)
         observation = jax.ShapeDtypeStruct((count, space.size), np.float32)
-        return jax.eval_shape(self._first, jax.ShapeDtypeStruct((count,), np.int32), observation)
+        seeds = jax.ShapeDtypeStruct((count,), np.uint32)
+        return jax.eval_shape(self._first, seeds, observation, None)
 
     def _first(
-        self, seeds: Int[Array, "seeds"], observations: Float[Array, "seeds n"]
+        self,
+        seeds: UInt32[Array, "seeds"],
+        observations: Float[Array, "seeds n"],
+        start: PyTree | None,
     ) -> RunnerState:
-        def one(agent, seed, observation):
-            return after_first_observation(agent, None, observation, jax.random.key(seed))
+        def one(agent, seed, observation, start):
+            return after_first_observation(agent, None, observation, jax.random.key(seed), start)
 
-        return eqx.filter_vmap(one, in_axes=(eqx.if_array(0), 0, 0))(
-            self._config.agent, seeds, observations
+        return eqx.filter_vmap(one, in_axes=(eqx.if_array(0), 0, 0, eqx.if_array(0)))(
+            self._config.agent, seeds, observations, start
         )
 
     def _after_step(self, vectors, *timestep):

@@ -11,12 +11,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int, UInt32
 
 from rtrrl.agents import Agent
 from rtrrl.environments import Environment
+from rtrrl.environments.checks import checked
 from rtrrl.runs.config import RunConfig
-from rtrrl.training.evaluation import evaluate, evaluation_key
+from rtrrl.training.compiled_evaluation import CompiledEvaluation, finish
+from rtrrl.training.evaluation import evaluation_key
+from rtrrl.training.evaluation_protocol import Poll, Returns
 from rtrrl.training.loop import (
     EpisodeStatistics,
     RunnerState,
@@ -35,20 +38,20 @@ class ThreadRunner(Runner):
     def __init__(self, config: RunConfig):
         super().__init__(config)
         assert isinstance(config.environment, Environment)
-        self._environment = config.environment
+        self._environment = checked(config.environment)
         self._pool = ThreadPoolExecutor(config.workers)
         several = config.num_envs > 1
         self._agent = config.agent.share_over_envs() if several else config.agent
         self._agents = [_part(self._agent, shard) for shard in self.shards]
-        self._seeds = [_int32(config.seeds[shard]) for shard in self.shards]
+        self._seeds = [_uint32(config.seeds[shard]) for shard in self.shards]
 
     @property
     def shards(self) -> list[slice]:
         parts = np.array_split(np.arange(len(self._config.seeds)), self._config.workers)
         return [slice(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
 
-    def init(self) -> list[RunnerState]:
-        return _init(self._static(), self._agent, _int32(self._config.seeds))
+    def init(self, start: PyTree | None = None) -> list[RunnerState]:
+        return _init(self._static(), self._agent, _uint32(self._config.seeds), start)
 
     def _static(self) -> tuple[Environment, int, tuple[tuple[int, int], ...]]:
         bounds = tuple((shard.start, shard.stop) for shard in self.shards)
@@ -61,19 +64,27 @@ class ThreadRunner(Runner):
 
         return list(self._pool.map(work, self._agents, states))
 
-    def evaluate(self, states: list[RunnerState], step: int) -> Float[np.ndarray, "seeds episodes"]:
+    def evaluate(self, states: list[RunnerState], step: int, poll: Poll) -> Returns:
         config = self._config
-        static = self._environment, config.num_envs, config.episodes, config.greedy
-
-        def work(agents: Agent, seeds: Array, shard: RunnerState) -> np.ndarray:
-            return np.asarray(_evaluate(static, agents, shard, seeds, jnp.array(step, jnp.int32)))
-
-        returns = self._pool.map(work, self._agents, self._seeds, states)
-        return np.concatenate(list(returns), dtype=float)
+        evaluations = [
+            CompiledEvaluation(
+                agents,
+                self.shard_agents(i, shard),
+                self._environment,
+                _evaluation_keys(seeds, jnp.array(step, jnp.int32)),
+                episodes=config.episodes,
+                greedy=config.greedy,
+                max_episode_steps=config.max_episode_steps,
+            )
+            for i, (agents, seeds, shard) in enumerate(
+                zip(self._agents, self._seeds, states, strict=True)
+            )
+        ]
+        return finish(evaluations, poll, self._pool.map)
 
     def template(self, meta: dict[str, Any]) -> PyTree:
-        static, seeds = self._static(), _int32(self._config.seeds)
-        return eqx.filter_eval_shape(_init_all, static, self._agent, seeds)
+        static, seeds = self._static(), _uint32(self._config.seeds)
+        return eqx.filter_eval_shape(_init_all, static, self._agent, seeds, None)
 
     def to_saved(self, states: list[RunnerState]) -> tuple[PyTree, dict[str, Any]]:
         return states, {}
@@ -81,31 +92,40 @@ class ThreadRunner(Runner):
     def from_saved(self, saved: PyTree) -> list[RunnerState]:
         return saved
 
-    def agent_states(self, saved: PyTree) -> PyTree:
-        """Of each seed's first environment."""
-        return _first_agent_states(self._config.num_envs, self._config.agent, saved)
+    def states_in(self, saved: PyTree) -> list[RunnerState]:
+        return saved
+
+    def shard_agents(self, shard: int, state: RunnerState) -> PyTree:
+        """Those of each seed's first environment."""
+        num_envs = self._config.num_envs
+        if num_envs == 1:
+            return state.agent_state
+        return _first_agent_states(num_envs, self._agents[shard], state)
 
     def close(self) -> None:
-        self._pool.shutdown()
+        # a worker ends with its slice; after a second Ctrl-C nobody waits for it
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _init_all(
     static: tuple[Environment, int, tuple[tuple[int, int], ...]],
     agents: Agent,
-    seeds: Int[Array, "seeds"],
+    seeds: UInt32[Array, "seeds"],
+    start: PyTree | None,
 ) -> list[RunnerState]:
     """All seeds in one program, which is compiled once whatever the sizes of the shards."""
     environment, num_envs, bounds = static
 
-    def one_seed(agent: Agent, seed: Int[Array, ""]) -> RunnerState:
-        return init_seed(agent, environment, jax.random.key(seed), num_envs)
+    def one_seed(agent: Agent, seed: UInt32[Array, ""], start: PyTree | None) -> RunnerState:
+        return init_seed(agent, environment, jax.random.key(seed), num_envs, start)
 
-    states = eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, seeds)
+    axes = (eqx.if_array(0), 0, eqx.if_array(0))
+    states = eqx.filter_vmap(one_seed, in_axes=axes)(agents, seeds, start)
     return [_part(states, slice(*shard)) for shard in bounds]
 
 
 def _init_like(
-    static: tuple[Environment, int, tuple[tuple[int, int], ...]], agents: Agent, _: Any
+    static: tuple[Environment, int, tuple[tuple[int, int], ...]], agents: Agent, *_: Any
 ) -> list[RunnerState]:
     """The structure of the result of `_init_all`, which is that of states before any step."""
     environment, _num_envs, bounds = static
@@ -122,12 +142,14 @@ def _init_like(
 
 
 @eqx.filter_jit
-def _first_agent_states(num_envs: int, agents: Agent, shards: list[RunnerState]) -> PyTree:
-    states = jax.tree.map(
-        lambda *parts: jnp.concatenate(parts) if eqx.is_array(parts[0]) else parts[0], *shards
-    )
+def _first_agent_states(num_envs: int, agents: Agent, states: RunnerState) -> PyTree:
     one_seed = lambda agent, state: first_agent_state(agent, state, num_envs)  # noqa: E731
     return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0))(agents, states)
+
+
+@jax.jit
+def _evaluation_keys(seeds: UInt32[Array, "seeds"], step: Int[Array, ""]) -> Array:
+    return jax.vmap(lambda seed: evaluation_key(seed, step))(seeds)
 
 
 def _advance_shard(kept: tuple[Agent, Environment, int, Any], states: RunnerState) -> RunnerState:
@@ -135,32 +157,14 @@ def _advance_shard(kept: tuple[Agent, Environment, int, Any], states: RunnerStat
     return train_steps(agents, environment, states, count, num_envs)
 
 
-def _evaluate_shard(
-    static: tuple[Environment, int, int, bool],
-    agents: Agent,
-    states: RunnerState,
-    seeds: Int[Array, "seeds"],
-    step: Int[Array, ""],
-) -> Float[Array, "seeds episodes"]:
-    environment, num_envs, episodes, greedy = static
-
-    def one_seed(agent: Agent, state: RunnerState, seed: Int[Array, ""]) -> Array:
-        agent_state = first_agent_state(agent, state, num_envs)
-        key = evaluation_key(seed, step)
-        return evaluate(agent, agent_state, environment, key, episodes, greedy)
-
-    return eqx.filter_vmap(one_seed, in_axes=(eqx.if_array(0), 0, 0))(agents, states, seeds)
-
-
 _init = TracedProgram(_init_all, _init_like)
 _advance = TracedProgram(_advance_shard, lambda _, states: states, donate=True)
-_evaluate = TracedProgram(_evaluate_shard, lambda *arguments: arguments[-1])
 
 
 def _part(tree: PyTree, shard: slice) -> PyTree:
     return jax.tree.map(lambda leaf: leaf[shard] if eqx.is_array(leaf) else leaf, tree)
 
 
-def _int32(seeds: tuple[int, ...]) -> Int[Array, "seeds"]:
+def _uint32(seeds: tuple[int, ...]) -> UInt32[Array, "seeds"]:
     # through NumPy, so that no conversion has to be compiled
-    return jnp.array(np.array(seeds, np.int32))
+    return jnp.array(np.array(seeds, np.uint32))
