@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -9,24 +10,16 @@ from matplotlib.colors import to_hex
 
 import rtrrl
 from rtrrl.errors import RtrrlError
-from rtrrl.runs.run import Run
 from rtrrl.viz import curves
-from rtrrl.viz.curves import plot, plot_intervals, plot_variance
-
-
-def run(task="MemoryChain-4", agent="default", curves=((0.0, 1.0), (0.5, 0.5), (1.0, 1.0)), **kw):
-    seeds = list(range(len(curves)))
-    metrics = [
-        {"step": 1000 * (index + 1), "seed": seed, "evaluation": value}
-        for index in range(len(curves[0]))
-        for seed, value in zip(seeds, [curve[index] for curve in curves], strict=True)
-    ]
-    config = {"task": task, "agent": agent, "steps": 2000, "seeds": seeds}
-    return Run(config=config, metrics=metrics, seeds=seeds, steps_per_second=1.0, **kw)
+from rtrrl.viz.bands import Bootstrap
+from rtrrl.viz.curves import plot, plot_variance
+from tests.viz.synthetic import monitored, noisy, run
 
 
 def legend(panel) -> list[str]:
-    return [text.get_text() for text in panel.get_legend().get_texts()]
+    """The labels, with ordinary spaces."""
+    texts = [text.get_text() for text in panel.get_legend().get_texts()]
+    return [text.replace("\N{NO-BREAK SPACE}", " ") for text in texts]
 
 
 def median_line(panel):
@@ -35,49 +28,6 @@ def median_line(panel):
 
 def visible(figure) -> list:
     return [panel for panel in figure.axes if panel.get_visible()]
-
-
-def test_a_png_is_valid_and_of_reasonable_size(tmp_path):
-    path = tmp_path / "curve.png"
-    figure = plot([run()], path)
-    data = path.read_bytes()
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    assert data.rstrip().endswith(b"IEND\xaeB`\x82")
-    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
-    assert (width, height) == tuple(np.round(200 * figure.get_size_inches()))
-    assert 10_000 < len(data) < 500_000
-    from matplotlib.image import imread
-
-    pixels = imread(path)[..., :3]
-    assert np.ptp(pixels) > 0.5, "the image is blank"
-
-
-@pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
-def test_the_suffix_selects_the_format(tmp_path, suffix, start):
-    plot([run()], tmp_path / f"curve{suffix}")
-    assert (tmp_path / f"curve{suffix}").read_bytes().startswith(start)
-
-
-@pytest.mark.parametrize("name", ["curve.bmp", "curve"])
-def test_other_suffixes_raise(tmp_path, name):
-    with pytest.raises(RtrrlError, match=r"cannot draw into .*\.png, \.svg or \.pdf"):
-        plot([run()], tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "curve.png"
-    plot([run()], path)
-    old = path.read_bytes()
-
-    def fail(self, file, **_):
-        file.write(b"half a picture")
-        raise RuntimeError
-
-    monkeypatch.setattr(curves.Figure, "savefig", fail)
-    with pytest.raises(RuntimeError):
-        plot([run(agent="paper")], path)
-    assert path.read_bytes() == old
 
 
 def test_line_band_and_faint_lines_are_median_quartiles_and_seeds():
@@ -110,7 +60,7 @@ def test_a_single_evaluation_is_drawn_as_a_point():
 
 def test_one_task_is_one_panel_with_a_color_per_agent():
     (panel,) = plot([run(), run(agent="paper")]).axes
-    assert panel.get_legend().get_title().get_text() == "MemoryChain-4"
+    assert panel.get_title(loc="left") == "MemoryChain-4"
     assert legend(panel) == [
         "default, 3 seeds: best 1.00 / final 0.50",
         "paper, 3 seeds: best 1.00 / final 0.50",
@@ -123,7 +73,7 @@ def test_one_task_is_one_panel_with_a_color_per_agent():
 def test_an_agent_has_the_same_color_in_all_panels():
     pairs = [(task, agent) for task in ("A", "B") for agent in ("default", "paper")]
     left, right = plot([run(task, agent) for task, agent in pairs[:-1]]).axes
-    assert [panel.get_legend().get_title().get_text() for panel in (left, right)] == ["A", "B"]
+    assert [panel.get_title(loc="left") for panel in (left, right)] == ["A", "B"]
     assert (len(legend(left)), len(legend(right))) == (2, 1)
     assert left.lines[0].get_color() == right.lines[0].get_color()
 
@@ -143,12 +93,53 @@ def test_runs_of_the_same_agent_are_labelled_by_folder():
 def test_labels_can_be_given():
     (panel,) = plot([run(), run()], labels=["RFLO", "RTRL"]).axes
     assert [label.split(",")[0] for label in legend(panel)] == ["RFLO", "RTRL"]
-    with pytest.raises(ValueError, match="argument 2"):
-        plot([run(), run()], labels=["RFLO"])
+
+
+def test_runs_can_be_pooled_by_a_setting():
+    runs = [run(config={"num_envs": count}) for count in (16, 2, 16)]
+    (panel,) = plot(runs, by="num_envs").axes
+    assert legend(panel) == [
+        "num_envs=2, 3 seeds: best 1.00 / final 0.50",
+        "num_envs=16, 6 seeds: best 1.00 / final 0.50",
+    ]
+    left, _ = plot_variance([monitored(16), monitored(2), monitored(16)], by="num_envs").axes
+    assert legend(left) == ["num_envs=2, 3 seeds", "num_envs=16, 6 seeds"]
+
+
+def test_the_band_is_of_choice_and_named_in_the_figure():
+    curves = ((0.0,) * 2, (1.0,) * 2, (5.0,) * 2)
+    band = Bootstrap()
+    figure = plot([run(curves=curves)], band=band)
+    corners = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    (low, _), (high, _) = band(np.array(curves).T)
+    assert (corners.min(), corners.max()) == (low, high)
+    assert figure.get_supxlabel() == (
+        "line: median over seeds; band: 95 % bootstrap interval of the median"
+    )
+    assert "percentiles 25 to 75" in plot([run()]).get_supxlabel()
+    assert "percentiles 0 to 100" in plot_variance([monitored()]).get_supxlabel()
+    assert plot([run(curves=((0.0, 1.0),))]).get_supxlabel() == ""
+
+
+@pytest.mark.parametrize("draw", [plot, plot_variance])
+def test_what_is_no_run_or_no_band_is_refused(draw):
+    draw = inspect.unwrap(draw)  # without the tests' own check of types
+    for runs in ("runs/a", Path("runs/a"), [run(), "runs/a"]):
+        with pytest.raises(RtrrlError, match=r"runs/a.* is not a Run: pass what rtrrl.train or"):
+            draw(runs)
+    with pytest.raises(RtrrlError, match=r"band is 'bootstrap': expected a rtrrl.viz.bands.Band"):
+        draw([run()], band="bootstrap")
+
+
+def test_seeds_are_drawn_faintly_where_there_are_few_curves():
+    (panel,) = plot([noisy(0), noisy(1)]).axes
+    assert len(panel.lines) == 2 * (3 + 1)
+    (panel,) = plot([noisy(number) for number in range(7)]).axes
+    assert len(panel.lines) == 7
 
 
 def test_numbers_in_the_legend_have_three_digits():
-    assert [curves._median(np.array([x])) for x in (0.979, -0.5, 12.34, 499.6)] == [
+    assert [curves._median([x]) for x in (0.979, -0.5, 12.34, 499.6)] == [
         "0.98",
         "-0.50",
         "12.3",
@@ -156,23 +147,12 @@ def test_numbers_in_the_legend_have_three_digits():
     ]
 
 
-def monitored(num_envs=1, task="MemoryChain-4", agent="default", values=(1.0, 2.0, 4.0)):
-    """A run of three seeds with these variances in two rows, and a tenth of them as norms."""
-    made = run(task, agent, curves=tuple((value, value) for value in values))
-    made.config["num_envs"] = num_envs
-    for row in made.metrics:
-        value = row["evaluation"]
-        row["gradient_variance"] = value
-        row["update_norm"] = None if value is None else value / 10
-    return made
-
-
 def test_variance_and_update_norm_have_a_panel_each(tmp_path):
     figure = plot_variance([monitored(), monitored(16)], tmp_path / "variance.png")
     assert (tmp_path / "variance.png").read_bytes().startswith(b"\x89PNG")
     left, right = figure.axes
     assert legend(left) == ["1 environment, 3 seeds", "16 environments, 3 seeds"]
-    assert left.get_legend().get_title().get_text() == "MemoryChain-4"
+    assert left.get_title(loc="left") == "MemoryChain-4"
     assert [panel.get_ylabel() for panel in (left, right)] == ["gradient variance", "update norm"]
     for panel, unit in ((left, 1.0), (right, 0.1)):
         assert panel.get_yscale() == "log"
@@ -219,14 +199,6 @@ def test_nothing_is_written_without_a_path_or_a_folder(tmp_path, monkeypatch):
 def test_a_path_takes_precedence_over_the_folder(tmp_path):
     plot(run(folder=tmp_path), tmp_path / "curve.svg")
     assert [file.name for file in tmp_path.iterdir()] == ["curve.svg"]
-
-
-def test_intervals_have_a_row_per_name():
-    figure = plot_intervals(
-        {"A": {"one": (1.0, 0.5, 2.0), "two": (2.0, 1.0, 3.0)}, "B": {"two": (1, 0, 2)}}
-    )
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one", "two"]
-    assert [axes.get_title() for axes in figure.axes] == ["A", "B"]
 
 
 def test_plot_is_public():

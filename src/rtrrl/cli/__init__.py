@@ -109,7 +109,7 @@ def _run(args: list[str]) -> int:
             try:
                 return importlib.import_module(COMMANDS[name]).run(rest)
             except UnknownNameError as error:
-                known = modules or error.kind.startswith(("option", "argument"))
+                known = modules or error.kind.startswith(("option", "argument", "entry"))
                 hint = "" if known else " (for a name of your own, add --import MODULE)"
                 raise RtrrlError(f"{error.message}{hint}") from error
         case [name, *_]:

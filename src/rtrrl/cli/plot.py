@@ -15,13 +15,13 @@ def run(args: Sequence[str]) -> int:
     """Write the figure and print its path."""
     parser = _parser()
     given = parser.parse(args)
-    if given.labels and not given.dirs:  # --labels A B DIR DIR takes them all
-        half = len(given.labels) // 2
-        given.labels, given.dirs = given.labels[:half], given.labels[half:]
+    count, odd = divmod(len(given.labels or ()), 2)
+    if count and not odd and not given.dirs:  # --labels A B DIR DIR takes all four
+        given.labels, given.dirs = given.labels[:count], given.labels[count:]
     if not given.dirs:
         parser.error("the following arguments are required: DIR")
     if given.band not in (None, *BANDS):
-        raise UnknownNameError("band", given.band, BANDS)
+        raise UnknownNameError("argument of --band", given.band, BANDS)
     runs = [load_run(folder) for folder in given.dirs]
     for folder, each in zip(given.dirs, runs, strict=True):
         if not each.metrics:
@@ -43,7 +43,11 @@ def run(args: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("plot", "Draw learning curves: a panel for each task, a curve for each run.")
+    parser = Parser(
+        "plot",
+        "Draw learning curves: a panel for each task, a curve for each run.",
+        usage="rtrrl plot DIR [DIR ...] [options]",
+    )
     parser.add_argument("dirs", metavar="DIR", nargs="*", help="folders of runs")
     parser.add_argument(
         "--out",

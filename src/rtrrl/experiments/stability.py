@@ -36,7 +36,8 @@ from rtrrl.experiments.variants import (
     Variant,
 )
 from rtrrl.utils.files import write_atomic
-from rtrrl.viz.curves import plot, plot_intervals
+from rtrrl.viz.curves import plot
+from rtrrl.viz.intervals import plot_intervals
 
 FOLDER = Path("runs/stability")
 PAGE = Path("docs/stability.md")

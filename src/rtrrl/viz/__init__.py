@@ -6,6 +6,8 @@ matplotlib.
 
 from typing import TYPE_CHECKING, Any
 
+from rtrrl.viz import bands as bands
+
 if TYPE_CHECKING:
     from rtrrl.viz.curves import plot as plot
     from rtrrl.viz.curves import plot_variance as plot_variance
