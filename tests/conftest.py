@@ -19,6 +19,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the folder
 
 import beartype.typing  # noqa: F401 - named in the hook below
 import jax
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -65,6 +66,12 @@ def x64() -> Iterator[None]:
     """Run the test in float64."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the check of types, as in the program of a user."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ def test_the_archive_of_sources_holds_the_package_and_no_tests(tmp_path):
     build = "from setuptools import build_meta; build_meta.build_sdist('dist')"
     subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
     (archive,) = (tmp_path / "dist").iterdir()
-    names = [name.partition("/")[2] for name in tarfile.open(archive).getnames()]
+    with tarfile.open(archive) as file:
+        names = [name.partition("/")[2] for name in file.getnames()]
     assert set(files) <= set(names)
     assert not [name for name in names if name.startswith("tests")]

@@ -6,6 +6,7 @@ The names below are imported when they are first used, so that `rtrrl --help` ne
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rtrrl.utils.forking import watch_forks
 from rtrrl.utils.xla import compile_loops_whole
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from rtrrl.training.evaluation import evaluate
     from rtrrl.training.rollout import rollout
     from rtrrl.training.train import load, resume, train
+    from rtrrl.utils.compilation_cache import use_compilation_cache
     from rtrrl.viz import plot
 
 __version__ = "0.2.0"
 
 compile_loops_whole()
+watch_forks()
 
 _EXPORTS = {
     "PPO": "agents",
@@ -42,6 +45,7 @@ _EXPORTS = {
     "load": "training.train",
     "resume": "training.train",
     "train": "training.train",
+    "use_compilation_cache": "utils.compilation_cache",
     "plot": "viz",
 }
 _PACKAGES = ("agents", "cells", "environments", "gradients", "learning", "viz")
@@ -68,6 +72,7 @@ __all__ = [
     "rollout",
     "tasks",
     "train",
+    "use_compilation_cache",
     "viz",
 ]
 

@@ -124,8 +124,8 @@ def test_a_part_of_the_named_type_keeps_its_settings():
     ("parts", "message"),
     [
         ({"rule": "snap2"}, "unknown rule 'snap2': did you mean snap1"),
-        ({"wiring": "ncp"}, "--wiring ncp does not apply: RTU has no wiring"),
-        ({"spread": "global"}, "--spread global does not apply: Categorical has no spread"),
+        ({"wiring": "ncp"}, "^wiring='ncp' does not apply: RTU has no wiring"),
+        ({"spread": "global"}, "^spread='global' does not apply: Categorical has no spread"),
     ],
 )
 def test_a_part_that_does_not_apply_is_refused(parts, message):

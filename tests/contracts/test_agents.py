@@ -243,7 +243,7 @@ def _fixed(tree):
     ]
 
 
-@pytest.mark.parametrize("name", ("default", "ppo", "model-based", "random"))
+@pytest.mark.parametrize("name", ["default", "ppo", "model-based", "random"])
 def test_methods_of_an_agent_can_be_compiled_as_they_are(name):
     """`jax.jit(agent.step)`, frozen or not, with arrays among the settings or not."""
     key, agent = jax.random.key(0), build(name, ENVIRONMENTS["discrete"])

@@ -107,7 +107,7 @@ def test_precision_is_restored(leaky):
 def test_refusals(leaky):
     with pytest.raises(UnsupportedCellError, match="use SnAp1"):
         certify(leaky, DiagonalRTRL())
-    with pytest.raises(ValueError, match=r"lengths are \(3, 0\)"):
+    with pytest.raises(RtrrlError, match=r"lengths are \(3, 0\)"):
         certify(leaky, RTRL(), (3, 0))
 
 

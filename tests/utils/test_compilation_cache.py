@@ -1,4 +1,4 @@
-"""The command keeps compiled programs on disk, and results do not depend on them."""
+"""Compiled programs are kept on disk, by the command always, and results do not depend on it."""
 
 import contextlib
 import json
@@ -14,7 +14,9 @@ from pathlib import Path
 import jax
 import matplotlib
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
+from rtrrl.errors import RtrrlError
 from rtrrl.utils import compilation_cache, traced_programs
 
 ARGUMENTS = "train TMaze-3 --steps 90 --seeds 3 --workers 2 --evaluations 3 --episodes 2 --out run"
@@ -169,31 +171,68 @@ def test_xla_does_not_warn_of_another_processor(cold):
     assert quiet.stderr == ""
 
 
+PYTHON = """
+import sys, time, jax
+import rtrrl
+from rtrrl.cells import RTUConfig
+jax.jit(lambda x: x + 1)(0)  # something has been compiled already
+rtrrl.use_compilation_cache(*sys.argv[1:])
+misses = []
+jax.monitoring.register_event_listener(lambda name, **_: misses.append(name.split("/")[-1]))
+agent = rtrrl.RTRRL.default("TMaze-3", cell=RTUConfig(hidden_size=4))
+run = rtrrl.train("TMaze-3", agent, steps=90, seeds=2, workers=2, evaluations=3, episodes=2)
+print([row["evaluation"] for row in run.metrics])
+print(misses.count("cache_hits"), misses.count("cache_misses"))
+"""
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["given", "default"])
+def test_a_second_process_of_python_compiles_nothing(tmp_path, given):
+    arguments = [str(tmp_path / "programs")] * given
+    first, second = (
+        run_in(tmp_path, [sys.executable, "-c", PYTHON, *arguments]).stdout.splitlines()
+        for _ in range(2)
+    )
+    assert first[0] == second[0]
+    (hits, misses), (hits_then, misses_then) = (map(int, run[1].split()) for run in (first, second))
+    assert (hits, misses_then) == (0, 0)
+    assert hits_then == misses > 0
+    assert bool(programs(tmp_path / "programs")) == given
+
+
+def test_python_keeps_nothing_by_itself(tmp_path):
+    run_in(tmp_path, [sys.executable, "-c", PYTHON.replace("rtrrl.use_comp", "str; # ")])
+    assert programs(tmp_path) == []
+
+
 @pytest.fixture
 def restored(monkeypatch, tmp_path):
-    """The cache folder of `reuse_programs`, whose settings of JAX are restored afterwards."""
+    """The cache folder of `use_compilation_cache`; JAX's settings are restored afterwards."""
     names = (
         "jax_compilation_cache_dir",
         "jax_enable_compilation_cache",
         "jax_persistent_cache_min_compile_time_secs",
     )
     before = {name: getattr(jax.config, name) for name in names}
-    monkeypatch.setattr(compilation_cache, "cache_folder", lambda: tmp_path / "rtrrl" / "xla")
-    monkeypatch.setattr(traced_programs, "_folder", None)  # which `reuse_programs` sets
+    monkeypatch.setattr(compilation_cache, "cache_folder", lambda: tmp_path / "rtrrl")
+    monkeypatch.setattr(traced_programs, "_folder", None)  # which `use_compilation_cache` sets
     jax.config.update("jax_enable_compilation_cache", True)
     jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path / "rtrrl" / "xla"
     for name, value in before.items():
         jax.config.update(name, value)
+    reset_cache()
 
 
 def test_a_folder_that_others_may_write_is_not_used(restored):
     restored.mkdir(parents=True)
     restored.chmod(0o777)
-    compilation_cache.reuse_programs()
+    compilation_cache.use_compilation_cache()
     assert jax.config.jax_compilation_cache_dir is None
+    with pytest.raises(RtrrlError, match="it must be a folder that you alone can write to"):
+        compilation_cache.use_compilation_cache(restored.parent)
     restored.chmod(0o700)
-    compilation_cache.reuse_programs()
+    compilation_cache.use_compilation_cache()
     assert jax.config.jax_compilation_cache_dir == str(restored)
 
 
@@ -201,6 +240,6 @@ def test_a_folder_that_others_may_write_is_not_used(restored):
 def test_the_cache_folder_follows_the_convention_of_the_platform(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert compilation_cache.cache_folder() == tmp_path / ".cache" / "rtrrl" / "xla"
+    assert compilation_cache.cache_folder() == tmp_path / ".cache" / "rtrrl"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
-    assert compilation_cache.cache_folder() == tmp_path / "other" / "rtrrl" / "xla"
+    assert compilation_cache.cache_folder() == tmp_path / "other" / "rtrrl"

@@ -14,13 +14,16 @@ from rtrrl.agents.parts import PARTS, with_parts
 from rtrrl.agents.state import Carry, initial_carry, step_key
 from rtrrl.cells import Cell, CellConfig
 from rtrrl.environments import AbstractEnvironment
+from rtrrl.errors import UnknownNameError
 from rtrrl.gradients import GradientRule
+from rtrrl.gradients.checks import check_cell
 from rtrrl.learning.input_pipeline import InputPipeline, InputStatistics
 from rtrrl.learning.optimizers import ParameterGroups
 from rtrrl.learning.policies import Policy, policy_for
 from rtrrl.learning.readouts import Features, Feedback, WithConstants
 from rtrrl.learning.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
+from rtrrl.utils.arrays import REAL, as_real, check_array
 
 
 class ActorCritic(Agent):
@@ -37,6 +40,14 @@ class ActorCritic(Agent):
     inputs: eqx.AbstractVar[InputPipeline]
     gamma: eqx.AbstractVar[float]
     meta_input: eqx.AbstractVar[bool]
+
+    def __check_init__(self) -> None:
+        check_cell(self.cell, self.input_size, getattr(self, "rule", None))
+
+    @property
+    def input_size(self) -> int:
+        """The length of the cell's input: the observation, and maybe last action and reward."""
+        return self.observation_size + (self.policy.action_size + 1) * self.meta_input
 
     @classmethod
     def _make(
@@ -59,19 +70,36 @@ class ActorCritic(Agent):
             "policy": policy.with_exploration() if explore else policy,
         }
         flags = {part.flag for part in PARTS}
+        known = {field.name for field in dataclasses.fields(cls)} | flags
+        for setting in changes:
+            if setting not in known:
+                raise UnknownNameError(f"setting of {cls.__name__}", setting, known)
         others = {field: value for field, value in changes.items() if field not in flags}
         return with_parts(cls(**{**fields, **settings, **others}), changes)
 
     def init_params(self, cell_key: Key, actor_key: Key, critic_key: Key) -> ParameterGroups:
         """Random parameters of cell, actor and critic."""
-        input_size = self.observation_size + (self.policy.action_size + 1) * self.meta_input
-        cell = self.cell(input_size, cell_key)
+        cell = self.cell(self.input_size, cell_key)
         output_size = self.policy.output_size - self.policy.num_constants
         actor = self.feedback.readout(cell.feature_size, output_size, 1.0, actor_key)
         if self.policy.num_constants:
             actor = WithConstants(actor, jnp.zeros(self.policy.num_constants))
         critic = self.feedback.readout(cell.feature_size, 1, 1.0, critic_key)
         return ParameterGroups(actor, critic, cell)
+
+    def received(
+        self, observation: Observation, reward: Scalar | float = 0.0, discount: Scalar | float = 1.0
+    ) -> tuple[Float[Array, "observations"], Scalar, Scalar]:
+        """What an environment gave, as floats.
+
+        **Raises** `RtrrlError` where the observation has another shape than those of the agent's
+        environment, or reward or discount is not one number.
+        """
+        expected = f"numbers of shape ({self.observation_size},), as in {self.task}"
+        check_array("the observation", observation, (self.observation_size,), REAL, expected)
+        check_array("the reward", reward, (), REAL, "one number")
+        check_array("the discount", discount, (), REAL, "one number")
+        return as_real(observation), as_real(reward), as_real(discount)
 
     def cell_input(
         self,
@@ -142,12 +170,23 @@ class FrozenActorCritic(Agent):
     input_stats: InputStatistics
     greedy: bool = eqx.field(static=True)
 
+    @property
+    def observation_size(self) -> int:
+        """That of the agent."""
+        return self.agent.observation_size
+
+    @property
+    def policy(self) -> Policy:
+        """That of the agent."""
+        return self.agent.policy
+
     def init(self, key: Key) -> FrozenState:
         last = initial_carry(self.params.cell, self.agent.policy)
         return FrozenState(last, key, jnp.zeros((), jnp.int32))
 
     def begin(self, state: FrozenState, observation: Observation) -> tuple[FrozenState, Action]:
         agent = self.agent
+        observation, *_ = agent.received(observation)
         x = agent.cell_input(agent.inputs.observations(self.input_stats.observations, observation))
         state = self._act(state, self.params.cell.initial_state(), x, agent.policy.no_noise)
         return state, agent.policy.admissible(state.last.action)
@@ -157,6 +196,7 @@ class FrozenActorCritic(Agent):
     ) -> tuple[FrozenState, Action, Info]:
         """Acts; the TD error is reported only."""
         agent, last = self.agent, state.last
+        observation, reward, discount = agent.received(observation, reward, discount)
         observation = agent.inputs.observations(self.input_stats.observations, observation)
         reward = agent.inputs.rewards(self.input_stats.rewards, reward)
         x = agent.cell_input(observation, last.action, reward)

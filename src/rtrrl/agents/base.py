@@ -6,10 +6,12 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Shaped
 
-from rtrrl.environments import AbstractEnvironment, make
+from rtrrl.environments import AbstractEnvironment, Environment, as_environment
+from rtrrl.environments.checks import check_spaces, checked
 from rtrrl.environments.spaces import Box, Space
 from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import Key, Scalar
+from rtrrl.utils.arrays import in_words
 from rtrrl.utils.modules import structural_hash
 
 Observation = Shaped[Array, "..."]
@@ -66,7 +68,7 @@ class Agent(eqx.Module):
         **Raises** `RtrrlError` where the agent's way of learning does not allow that.
         """
         raise RtrrlError(
-            f"{type(self).__name__} learns from one environment at a time: leave --num-envs out"
+            f"{type(self).__name__} learns from one environment at a time: num_envs must be 1"
         )
 
     def shared_state(self, state: Any) -> tuple[Any, ...]:
@@ -77,9 +79,11 @@ class Agent(eqx.Module):
 def environment_spec(environment: str | AbstractEnvironment) -> tuple[str, int, Space]:
     """An environment's name, the length of its flat observation, and its action space.
 
-    **Raises** `UnsupportedSpaceError` where the observation is no flat box.
+    **Raises** `UnsupportedSpaceError` where the observation is not a flat box, `RtrrlError` where
+    the environment is none.
     """
-    environment = make(environment) if isinstance(environment, str) else environment
+    environment = as_environment(environment)
+    check_spaces(environment)
     match environment.observation_space:
         case Box(shape=(size,)):
             return environment.name, size, environment.action_space
@@ -87,3 +91,29 @@ def environment_spec(environment: str | AbstractEnvironment) -> tuple[str, int, 
         f"the observation space {environment.observation_space} of {environment.name} is not "
         f"supported: expected a flat Box; wrap it in environments.Flattened"
     )
+
+
+def check_fit(agent: Agent, environment: AbstractEnvironment) -> None:
+    """**Raises** `RtrrlError` where the agent was made for other spaces than the environment's.
+
+    Also where the agent is not an `Agent`, or the environment does not pass `checked`.
+    """
+    if isinstance(environment, Environment):
+        checked(environment)
+    if not isinstance(agent, Agent):
+        raise RtrrlError(
+            f"the agent is {in_words(agent)}: expected an Agent, such as rtrrl.RTRRL.default("
+            f"{environment.name!r})"
+        )
+    space, size = environment.observation_space, getattr(agent, "observation_size", None)
+    if size is not None and isinstance(space, Box) and space.size != size:
+        raise RtrrlError(
+            f"the agent was made for observations of {size} numbers, and those of "
+            f"{environment.name} have {space.size}: make it for this environment"
+        )
+    policy = getattr(agent, "policy", None)
+    if policy is not None and policy.action_space != environment.action_space:
+        raise RtrrlError(
+            f"the agent was made for the actions {policy.action_space}, and those of "
+            f"{environment.name} are {environment.action_space}: make it for this environment"
+        )

@@ -139,6 +139,7 @@ class ModelBased(ActorCritic):
     ) -> tuple[ModelBasedState, Action]:
         """h, Ĵ ← RNN([o, 0, 0], 0, 0);  v ← v̂(h);  e ← 0;  a ~ π(h)."""
         params = state.params
+        observation, *_ = self.received(observation)
         input_stats, observation = self.inputs.begin(state.input_stats, observation)
         x = self.cell_input(observation)
         influence = self.rule.restart(params.cell, state.influence)
@@ -158,6 +159,7 @@ class ModelBased(ActorCritic):
     ) -> tuple[ModelBasedState, Action, Info]:
         """Learn model, critic and actor, then act."""
         params, last = state.params, state.last
+        observation, reward, discount = self.received(observation, reward, discount)
         input_stats, inputs = self.inputs.step(state.input_stats, observation, reward)
         reward = inputs.reward + inputs.bonus
 

@@ -22,7 +22,7 @@ def monitored(agent: Agent) -> Agent:
         return agent
     refusal = RtrrlError(
         f"the updates of {type(agent).__name__} cannot be monitored: it does not give one "
-        f"direction a step to its optimizer; leave --variance out"
+        "direction a step to its optimizer; train it without the record of its variance"
     )
     optimizer = getattr(agent, "optimizer", None)
     if not isinstance(optimizer, Optimizer):

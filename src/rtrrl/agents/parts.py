@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import equinox as eqx
 
 from rtrrl.cells import CELLS, EIGENVALUES, WIRINGS
-from rtrrl.errors import RtrrlError
+from rtrrl.errors import RtrrlError, UnsupportedCellError
 from rtrrl.gradients import RULES
 from rtrrl.learning.exploration_bonus import BONUSES
 from rtrrl.learning.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
@@ -100,7 +100,9 @@ def with_parts(agent: Module, parts: Mapping[str, Any]) -> Module:
         whole, value = fields.get(top, getattr(agent, top, None)), parts[part.flag]
         if whole is None or (inner and not hasattr(whole, inner)):
             kind = type(agent if whole is None else whole).__name__.removesuffix("Config")
-            raise RtrrlError(f"--{part.flag} {value} does not apply: {kind} has no {inner or top}")
+            raise RtrrlError(
+                f"{part.flag}={value!r:.80} does not apply: {kind} has no {inner or top}"
+            )
         if isinstance(value, str):
             value = part.members.make(value, *part.arguments(agent))
             if type(value) is type(getattr(whole, inner) if inner else whole):
@@ -110,9 +112,11 @@ def with_parts(agent: Module, parts: Mapping[str, Any]) -> Module:
         return agent
     try:
         return dataclasses.replace(agent, **fields)
+    except UnsupportedCellError:
+        raise
     except (TypeError, ValueError) as error:
         names = {part.flag: parts[part.flag] for part in given}
-        flags = [f"--{flag} {name}" for flag, name in names.items() if isinstance(name, str)]
+        flags = [f"{flag}={name!r}" for flag, name in names.items() if isinstance(name, str)]
         raise RtrrlError(
             f"{' '.join(flags)} does not apply: {error}" if flags else f"{error}"
         ) from error

@@ -148,6 +148,7 @@ class PPO(ActorCritic):
 
     def begin(self, state: PPOState, observation: Observation) -> tuple[PPOState, Action]:
         """h ← f(0, [o, 0, 0]);  a ~ π(h)."""
+        observation, *_ = self.received(observation)
         input_stats, observation = self.inputs.begin(state.input_stats, observation)
         x, initial_state = self.cell_input(observation), state.params.cell.initial_state()
         h, outputs, value = _forward(state.params, initial_state, x)
@@ -165,6 +166,7 @@ class PPO(ActorCritic):
         self, state: PPOState, observation: Observation, reward: Scalar, discount: Scalar
     ) -> tuple[PPOState, Action, Info]:
         """Store the transition, learn if the rollout is full, then act."""
+        observation, reward, discount = self.received(observation, reward, discount)
         last, gamma = state.last, self.gamma * discount
 
         # h', v' ← f(h, [o, a, r])

@@ -122,6 +122,7 @@ class RTRRL(ActorCritic):
     def begin(self, state: RTRRLState, observation: Observation) -> tuple[RTRRLState, Action]:
         """h, Ĵ ← RNN([o, 0, 0], 0, 0);  v ← v̂(h);  e ← 0;  a ~ π(h)."""
         params = state.params
+        observation, *_ = self.received(observation)
         input_stats, observation = self.inputs.begin(state.input_stats, observation)
         x = self.cell_input(observation)
         influence = self.rule.restart(params.cell, state.influence)
@@ -142,6 +143,7 @@ class RTRRL(ActorCritic):
     ) -> tuple[RTRRLState, Action, Info]:
         """One iteration of the algorithm's loop, from an observation to the next action."""
         params, last = state.params, state.last
+        observation, reward, discount = self.received(observation, reward, discount)
         input_stats, inputs = self.inputs.step(state.input_stats, observation, reward)
 
         # h', Ĵ' ← RNN([o, a, r], h, Ĵ)

@@ -67,20 +67,16 @@ def run(args: Sequence[str]) -> int:
     out = Path(given.out) if given.out else numbered_folder(stem)
 
     def start() -> Run:
-        try:
-            return train(
-                environment,
-                agent,
-                out=out,
-                overwrite=given.overwrite,
-                callbacks=_loggers(given, out),
-                progress=True,
-                start_from=given.start_from,
-                **settings,
-            )
-        except UnsupportedCellError as error:
-            hint = "; add --rule snap1" if given.cell and not given.rule else ""
-            raise UnsupportedCellError(f"{error}{hint}") from error
+        return train(
+            environment,
+            agent,
+            out=out,
+            overwrite=given.overwrite,
+            callbacks=_loggers(given, out),
+            progress=True,
+            start_from=given.start_from,
+            **settings,
+        )
 
     try:
         return _report(out, given.json, start)
@@ -200,7 +196,11 @@ def _configure(
     changed = given.seed is not None or given.seeds is not None
     seeds = range(first, first + count) if changed else known
     parts = {part.flag: getattr(given, part.flag) for part in PARTS}
-    agent = with_parts(unmonitored(agent), parts)
+    try:
+        agent = with_parts(unmonitored(agent), parts)
+    except UnsupportedCellError as error:
+        hint = "; add --rule snap1" if given.cell and not given.rule else ""
+        raise UnsupportedCellError(f"{error}{hint}") from error
     return agent, environment, settings | {"seeds": tuple(seeds)}
 
 

@@ -18,6 +18,7 @@ from rtrrl.environments.neurogym import tasks as neurogym
 from rtrrl.environments.popgym import tasks as popgym
 from rtrrl.environments.wrappers import Named
 from rtrrl.errors import RtrrlError, UnknownNameError
+from rtrrl.utils.forking import refuse_after_fork
 from rtrrl.utils.registry import Registry
 
 TASKS: tuple[Task, ...] = (
@@ -35,6 +36,10 @@ FAMILIES: tuple[Task, ...] = (*brax.FAMILIES, *gymnasium.FAMILIES, *neurogym.FAM
 ENVIRONMENTS: Registry[AbstractEnvironment] = Registry("environment", {})
 """What users have registered, and the entry points `rtrrl.environment` of installed packages."""
 
+_OWN = (
+    "for an environment of your own: pass it itself, as environment= to resume and load, or "
+    "rtrrl.register it"
+)
 _NUMBER = "[1-9][0-9]{0,8}"
 
 
@@ -79,6 +84,7 @@ def make(name: str) -> AbstractEnvironment:
     >>> environment.name, str(environment.observation_space), str(environment.action_space)
     ('TMaze-10', 'Box(3)', 'Discrete(4)')
     """
+    refuse_after_fork()
     if re.fullmatch(r"[^()]+\(.*\)", name):
         raise RtrrlError(
             f"the wrapped environment '{name}' cannot be made from its name: pass the environment "
@@ -101,7 +107,8 @@ def make(name: str) -> AbstractEnvironment:
             return _named(row.build(*numbers), name)
     if near := [row for row in rows if row.ranges and name.startswith(_base(row.info.name) + "-")]:
         raise RtrrlError(f"no task '{name}': " + "; ".join(map(_expected, near)))
-    raise UnknownNameError("task", name, (row.info.example for row in (*rows, *FAMILIES)))
+    examples = [row.info.example for row in (*rows, *FAMILIES)]
+    raise UnknownNameError("task", name, examples, own=_OWN)
 
 
 def as_environment(source: Any) -> AbstractEnvironment:
@@ -116,6 +123,7 @@ def as_environment(source: Any) -> AbstractEnvironment:
     >>> as_environment(lambda: gymnasium.make("CartPole-v1")).name
     'CartPole-v1'
     """
+    refuse_after_fork()
     if isinstance(source, str):
         return make(source)
     if isinstance(source, AbstractEnvironment):

@@ -16,6 +16,8 @@ from rtrrl.cells import CELLS, Cell, CellConfig
 from rtrrl.errors import RtrrlError, UnsupportedCellError
 from rtrrl.gradients import RULES, GradientRule
 from rtrrl.types import Key, PyTree, Scalar, parameters
+from rtrrl.utils.arrays import in_words
+from rtrrl.utils.forking import refuse_after_fork
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -104,7 +106,7 @@ def certify(
     built with 3 inputs and 6 units.
 
     **Raises** `UnsupportedCellError` where the rule does not fit the cell, `UnknownNameError` for
-    an unknown name, `RtrrlError` for another type, `ValueError` for a length below 1.
+    an unknown name, `RtrrlError` for another type or a length below 1.
 
     >>> certify("rtu", "snap1")["nu"].kind
     <Kind.EXACT: 'exact'>
@@ -113,12 +115,13 @@ def certify(
     >>> certify(cell, rtrrl.gradients.Frozen())["nu"].kind
     <Kind.ZERO: 'zero'>
     """
+    refuse_after_fork()
     if not lengths or min(lengths) < 1:
-        raise ValueError(f"lengths are {tuple(lengths)}: expected episodes of 1 step or more")
+        raise RtrrlError(f"lengths are {tuple(lengths)}: expected episodes of 1 step or more")
     model = _build(CELLS[cell] if isinstance(cell, str) else cell)
     rule = RULES[rule] if isinstance(rule, str) else rule
     if not isinstance(rule, GradientRule):
-        raise RtrrlError(f"the rule is {rule!r}: expected a GradientRule or a name")
+        raise RtrrlError(f"the rule is {in_words(rule)}: expected a GradientRule or a name")
     key = jax.random.key(0) if key is None else key
     with jax.enable_x64(True):
         model = jax.tree.map(lambda a: a.astype(float) if eqx.is_inexact_array(a) else a, model)
@@ -139,7 +142,7 @@ def _build(cell: Any, input_size: int = 3, hidden_size: int = 6) -> Cell:
     if isinstance(cell, CellConfig):
         cell = dataclasses.replace(cell, hidden_size=hidden_size)(input_size, jax.random.key(0))
     if not isinstance(cell, Cell):
-        raise RtrrlError(f"the cell is {cell!r}: expected a Cell, a CellConfig or a name")
+        raise RtrrlError(f"the cell is {in_words(cell)}: expected a Cell, a CellConfig or a name")
     return cell
 
 

@@ -6,26 +6,50 @@ from pathlib import Path
 
 import jax
 import platformdirs
+from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
+from rtrrl.errors import RtrrlError
 from rtrrl.utils import traced_programs
 
 
-def reuse_programs() -> None:
-    """Keep this process's traced and compiled programs on disk, and load those that are there.
+def use_compilation_cache(folder: str | Path | None = None) -> None:
+    """Keep compiled programs on disk, and load those that are there, as the command always does.
 
-    Does nothing where the user has configured the cache (`JAX_COMPILATION_CACHE_DIR`,
-    `JAX_ENABLE_COMPILATION_CACHE`), nor where the folder cannot be written: the cache saves time
-    and is never needed.
+    To compile an agent takes seconds to tens of seconds. After a call of this, at any time, every
+    program that JAX compiles in this process, also one that is not rtrrl's, is kept in `folder`,
+    and so are the traces of rtrrl's own. Another process that makes the call loads it instead of
+    compiling. The numbers are the same bits.
+
+    Without a `folder` it is `rtrrl` in the user's cache folder (`~/.cache` on Linux), the command's
+    own. `JAX_COMPILATION_CACHE_DIR`, or a folder that the program has given to JAX, has precedence
+    over that, and then JAX's own settings hold. Nothing is kept where
+    `JAX_ENABLE_COMPILATION_CACHE` is false, or the user's cache folder cannot be written.
+
+    It is off by default in Python, as it changes the settings of the whole process, and writes half
+    a megabyte for each agent, which is never removed (`JAX_COMPILATION_CACHE_MAX_SIZE` limits it).
+
+        rtrrl.use_compilation_cache()
+        for gamma in (0.9, 0.99, 0.999):
+            rtrrl.train("TMaze-10", rtrrl.RTRRL.default("TMaze-10", gamma=gamma))
+
+    **Raises** `RtrrlError` where `folder` cannot be written, or others may write to it: what is in
+    it is executed.
     """
     config = jax.config
-    chosen = config.values["jax_compilation_cache_dir"] is not None
+    chosen = folder is None and config.values["jax_compilation_cache_dir"] is not None
     if chosen or not config.values["jax_enable_compilation_cache"]:
         return
-    folder = cache_folder()
-    if not (_is_private(folder) and _is_private(folder.with_name("traced"))):
+    parent = cache_folder() if folder is None else Path(folder).expanduser().absolute()
+    programs, traces = parent / "xla", parent / "traced"
+    if not (_is_private(programs) and _is_private(traces)):
+        if folder is not None:
+            raise RtrrlError(
+                f"cannot keep programs in {folder}: it must be a folder that you alone can write to"
+            )
         return
-    config.update("jax_compilation_cache_dir", str(folder))
-    traced_programs.keep_in(folder.with_name("traced"))
+    config.update("jax_compilation_cache_dir", str(programs))
+    jax_cache.reset_cache()  # JAX asks at its first compilation whether there is a folder
+    traced_programs.keep_in(traces)
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # many small programs run before the first step
         config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -34,8 +58,8 @@ def reuse_programs() -> None:
 
 
 def cache_folder() -> Path:
-    """`rtrrl/xla` in the user's cache folder, which depends on the platform."""
-    return platformdirs.user_cache_path("rtrrl", appauthor=False) / "xla"
+    """`rtrrl` in the user's cache folder, which depends on the platform."""
+    return platformdirs.user_cache_path("rtrrl", appauthor=False)
 
 
 def _is_private(folder: Path) -> bool:

@@ -92,7 +92,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """`registry[name]`, or `default` where there is no such name."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401
 
     def __contains__(self, name: object) -> bool:
         return name in self._factories or name in _entry_points(self.kind)

@@ -176,7 +176,7 @@ def test_only_optax_optimizers_can_be_shared_over_environments(name):
         return
     kind = type(agent.optimizer).__name__
     with pytest.raises(
-        RtrrlError, match=f"^{kind} learns from one environment at a time: leave --num-envs"
+        RtrrlError, match=f"^{kind} learns from one environment at a time: num_envs must be 1"
     ):
         agent.share_over_envs()
 
@@ -185,7 +185,7 @@ def test_only_optax_optimizers_can_be_shared_over_environments(name):
 def test_an_agent_without_td_updates_takes_only_optax_optimizers(kind):
     agent = kind.default("TMaze-3")
     assert parts.with_parts(agent, {"optimizer": "adam"}) is agent
-    with pytest.raises(RtrrlError, match=r"^--optimizer obgd does not apply: "):
+    with pytest.raises(RtrrlError, match=r"^optimizer='obgd' does not apply: "):
         parts.with_parts(agent, {"optimizer": "obgd"})
 
 

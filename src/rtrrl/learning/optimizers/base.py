@@ -73,8 +73,8 @@ class Optimizer(eqx.Module):
         **Raises** `RtrrlError` where its steps depend on the traces of a single environment.
         """
         raise RtrrlError(
-            f"{type(self).__name__} learns from one environment at a time: leave --num-envs out, "
-            f"or take --optimizer adam"
+            f"{type(self).__name__} learns from one environment at a time: num_envs must be 1, or "
+            "the optimizer Adam"
         )
 
 
