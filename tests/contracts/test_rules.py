@@ -111,5 +111,5 @@ def test_uoro_draws_new_signs_in_every_episode():
 
 
 def test_a_window_has_at_least_one_step():
-    with pytest.raises(ValueError, match="the window is 0 steps long"):
+    with pytest.raises(ValueError, match="window is 0: it must be 1 or more"):
         TBPTT(0)

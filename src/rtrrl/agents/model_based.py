@@ -23,7 +23,7 @@ from rtrrl.agents.world_model import (
     WorldModel,
 )
 from rtrrl.environments import AbstractEnvironment
-from rtrrl.errors import UnsupportedSpaceError
+from rtrrl.errors import SettingError, UnsupportedSpaceError
 from rtrrl.learning import readouts
 from rtrrl.learning.input_pipeline import InputPipeline, InputStatistics
 from rtrrl.learning.normalizers import ReturnScaledRewards, RunningObservations
@@ -94,21 +94,19 @@ class ModelBased(ActorCritic):
     """Whether the cell's input includes the last action and reward: the model needs them."""
 
     def __check_init__(self) -> None:
-        validation.check_parts(self)
         if not isinstance(self.policy, Categorical):
             raise UnsupportedSpaceError(
                 f"the world model has heads for each action, and a {type(self.policy).__name__} "
                 f"policy has no list of them: expected a Discrete action space; use RTRRL instead"
             )
-        if not self.meta_input:
-            raise ValueError(
+        if self.meta_input is False:
+            raise SettingError(
                 "meta_input is False: the world model predicts what follows from an action, so the "
                 "cell's input must include it; leave it True, or use RTRRL"
             )
-        for name in ("horizon", "rollouts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        validation.counts(horizon=self.horizon, rollouts=self.rollouts)
         validation.in_unit_interval(gamma=self.gamma, lambda_critic=self.lambda_critic)
+        validation.finite(entropy_coefficient=self.entropy_coefficient)
 
     @classmethod
     def default(cls, environment: str | AbstractEnvironment, **changes: Any) -> Self:

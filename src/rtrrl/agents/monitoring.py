@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rtrrl.agents import Agent
-from rtrrl.errors import RtrrlError
+from rtrrl.errors import RtrrlError, SettingError
 from rtrrl.learning.optimizers import MonitoredOptimizer, Optimizer, UpdateStatistics
 from rtrrl.types import PyTree
 
@@ -29,7 +29,7 @@ def monitored(agent: Agent) -> Agent:
         raise refusal
     try:
         return _with_optimizer(agent, MonitoredOptimizer(optimizer))
-    except TypeError:  # it takes only a subclass of Optimizer
+    except SettingError:  # it takes only a subclass of Optimizer
         raise refusal from None
 
 

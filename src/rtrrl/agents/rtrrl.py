@@ -75,7 +75,6 @@ class RTRRL(ActorCritic):
     """Whether the cell's input includes the last action and reward."""
 
     def __check_init__(self) -> None:
-        validation.check_parts(self)
         validation.in_unit_interval(
             gamma=self.gamma,
             lambda_actor=self.lambda_actor,

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.types import Key, PyTree, parameters
+from rtrrl.utils import validation
 
 State = Float[Array, "k hidden"]
 Unit = Float[Array, "k"]
@@ -92,7 +93,7 @@ class LeakyCell(Cell):
     """
 
 
-class CellConfig(eqx.Module):
+class CellConfig(validation.Settings):
     """The settings of a cell; calling it with the size of the input makes the cell."""
 
     cell: ClassVar[Callable[..., Cell]]
@@ -100,9 +101,8 @@ class CellConfig(eqx.Module):
     hidden_size: int = 32
     """The number of units."""
 
-    def __check_init__(self):
-        if self.hidden_size < 1:
-            raise ValueError(f"hidden_size is {self.hidden_size}: a cell has 1 unit or more")
+    def __check_init__(self) -> None:
+        validation.counts(hidden_size=self.hidden_size)
 
     def __call__(self, input_size: int, key: Key) -> Cell:
         """The cell with initial parameters."""

@@ -27,7 +27,7 @@ class ComplexDiagonalCell(Cell):
     weights; where steps are proportional to the gradient, c² times. A memory that is read T steps
     later has turned by T θ, so that a step which is small for an input weight may reverse it.
 
-    **Raises** `ValueError` where `max_phase` or `eigenvalue_lr_scale` is not positive and finite.
+    **Raises** `SettingError` where `max_phase` or `eigenvalue_lr_scale` is not positive and finite.
     """
 
     nu: Float[Array, "hidden"]
@@ -89,5 +89,4 @@ class ComplexDiagonalConfig(CellConfig):
     """c, the learning-rate scale of Λ relative to that of the input weights."""
 
     def __check_init__(self) -> None:
-        validation.static_positive(eigenvalue_lr_scale=self.eigenvalue_lr_scale)
-        validation.positive(max_phase=self.max_phase)
+        validation.positive(max_phase=self.max_phase, eigenvalue_lr_scale=self.eigenvalue_lr_scale)

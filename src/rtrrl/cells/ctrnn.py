@@ -10,7 +10,9 @@ from jaxtyping import Array, Float
 
 from rtrrl.cells.base import CellConfig, Input, LeakyCell, State, Unit, lecun_normal
 from rtrrl.cells.wirings import Diagonal, FullyConnected, Mask, Wiring
+from rtrrl.errors import SettingError
 from rtrrl.types import Key
+from rtrrl.utils import validation
 
 
 class CTRNN(LeakyCell):
@@ -21,7 +23,7 @@ class CTRNN(LeakyCell):
     The time constants τ, one per unit, are trained and kept ≥ 1, so that the leak 1 − dt/τ stays
     in [0, 1).
 
-    **Raises** `ValueError` where `dt` is not 1/k for a whole k.
+    **Raises** `SettingError` where `dt` is not 1/k for a whole k.
 
     >>> import jax
     >>> cell = CTRNN(input_size=3, hidden_size=4, key=jax.random.key(0))
@@ -46,8 +48,7 @@ class CTRNN(LeakyCell):
         dt: float = 1.0,
         wiring: Wiring = FullyConnected(),  # noqa: B008 (frozen)
     ):
-        if not 0 < dt <= 1 or abs(1 / dt - round(1 / dt)) > 1e-9:
-            raise ValueError(f"dt is {dt}: it must be 1/k for a whole k, such as 1, 0.5 or 0.1")
+        _check_dt(dt)
         weight_key, tau_key, mask_key = jax.random.split(key, 3)
         self.input_size, self.hidden_size = input_size, hidden_size
         self.dt, self.wiring = dt, wiring
@@ -81,7 +82,16 @@ class CTRNNConfig(CellConfig):
 
     cell = CTRNN
     _: dataclasses.KW_ONLY
-    dt: float = 1.0
+    dt: float = eqx.field(static=True, default=1.0)
     """The Euler step, 1/k for k micro-steps a step."""
     wiring: Wiring = FullyConnected()
     """Which weights exist."""
+
+    def __check_init__(self) -> None:
+        _check_dt(self.dt)
+
+
+def _check_dt(dt: float) -> None:
+    validation.static_positive(dt=dt)
+    if dt > 1 or abs(1 / dt - round(1 / dt)) > 1e-9:
+        raise SettingError(f"dt is {dt}: it must be 1/k for a whole k, such as 1, 0.5 or 0.1")

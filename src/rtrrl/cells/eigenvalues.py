@@ -3,12 +3,12 @@
 import abc
 import math
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.types import Key
+from rtrrl.utils import validation
 
 Nu = Float[Array, "hidden"]
 
@@ -16,7 +16,7 @@ MAX_MODULUS = 0.9999
 """A memory of 10,000 steps. Without a bound, Adam drives |Λ| past 1 and the state overflows."""
 
 
-class EigenvalueInitializer(eqx.Module):
+class EigenvalueInitializer(validation.Settings):
     """A distribution of the initial moduli |Λ| = exp(−e^ν)."""
 
     @abc.abstractmethod
@@ -27,7 +27,7 @@ class EigenvalueInitializer(eqx.Module):
 class UniformRing(EigenvalueInitializer):
     """|Λ|² uniform in [r_min², r_max²] (Orvieto et al. 2023); the median time constant is 3 steps.
 
-    **Raises** `ValueError` where 0 ≤ r_min < r_max ≤ 1 does not hold.
+    **Raises** `SettingError` where 0 ≤ r_min < r_max ≤ 1 does not hold.
     """
 
     r_min: float = 0.0
@@ -36,9 +36,12 @@ class UniformRing(EigenvalueInitializer):
     """The largest |Λ|."""
 
     def __check_init__(self) -> None:
-        ends = (self.r_min, self.r_max)
-        if all(isinstance(r, int | float) for r in ends) and not 0 <= self.r_min < self.r_max <= 1:
-            raise ValueError(f"r_min, r_max are {ends}: they must obey 0 ≤ r_min < r_max ≤ 1")
+        validation.obey(
+            "obey 0 ≤ r_min < r_max ≤ 1",
+            lambda low, high: (low >= 0) & (low < high) & (high <= 1),
+            r_min=self.r_min,
+            r_max=self.r_max,
+        )
 
     def nu(self, key: Key, hidden_size: int) -> Nu:
         """ν = log(−½ log(u (r_max² − r_min²) + r_min²)), bounded."""
@@ -52,7 +55,7 @@ class LogUniformTimescales(EigenvalueInitializer):
 
     Every order of magnitude gets equally many units, so that some units fit the memory of any task.
 
-    **Raises** `ValueError` where 0 < shortest ≤ longest < ∞ does not hold.
+    **Raises** `SettingError` where 0 < shortest ≤ longest < ∞ does not hold.
     """
 
     shortest: float = 1.0
@@ -61,16 +64,16 @@ class LogUniformTimescales(EigenvalueInitializer):
     """The longest time constant, in steps."""
 
     def __check_init__(self) -> None:
-        ends = (self.shortest, self.longest)
-        numbers = all(isinstance(time, int | float) for time in ends)
-        if numbers and not 0 < self.shortest <= self.longest < math.inf:
-            raise ValueError(
-                f"shortest, longest are {ends}: they must obey 0 < shortest ≤ longest < ∞"
-            )
+        validation.obey(
+            "obey 0 < shortest ≤ longest < ∞",
+            lambda low, high: (low > 0) & (low <= high) & (high < math.inf),
+            shortest=self.shortest,
+            longest=self.longest,
+        )
 
     def nu(self, key: Key, hidden_size: int) -> Nu:
         """ν = −log τ, uniform, bounded."""
-        low, high = -math.log(self.longest), -math.log(self.shortest)
+        low, high = -jnp.log(self.longest), -jnp.log(self.shortest)
         return bounded(jax.random.uniform(key, (hidden_size,), minval=low, maxval=high))
 
 

@@ -64,7 +64,7 @@ class SaturatingRTU(RTU):
     zero in an episode's first step, a unit stores the first observation and ignores the later ones.
     The cost is that the size of large inputs is lost (docs/stability.md).
 
-    **Raises** `ValueError` where `gain`, g, is not positive and finite.
+    **Raises** `SettingError` where `gain`, g, is not positive and finite.
     """
 
     gain: float = eqx.field(static=True)
@@ -102,4 +102,4 @@ class SaturatingRTUConfig(RTUConfig):
     """g, the gain of the input: the larger, the sooner it saturates."""
 
     def __check_init__(self) -> None:
-        validation.static_positive(gain=self.gain)
+        validation.positive(gain=self.gain)

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from rtrrl.types import Key
+from rtrrl.utils import validation
 
 Mask = Bool[Array, "columns hidden"]
 
 
-class Wiring(eqx.Module):
+class Wiring(validation.Settings):
     """A distribution of masks."""
 
     @abc.abstractmethod
@@ -30,10 +31,10 @@ class FullyConnected(Wiring):
 class SparseRandom(Wiring):
     """Each weight exists with probability `density`; every unit has at least one input.
 
-    **Raises** `ValueError` where `density` is not in (0, 1].
+    **Raises** `SettingError` where `density` is not in (0, 1].
     """
 
-    density: float = 0.5
+    density: float = eqx.field(static=True, default=0.5)
     """The probability of a weight that may exist."""
 
     def __check_init__(self) -> None:
@@ -60,10 +61,10 @@ class NCP(Wiring):
     motor neurons. Half of the units are inter, a quarter command, the rest motor neurons; each
     allowed synapse exists with probability `density`, and each unit has at least one input.
 
-    **Raises** `ValueError` where `density` is not in (0, 1].
+    **Raises** `SettingError` where `density` is not in (0, 1].
     """
 
-    density: float = 0.5
+    density: float = eqx.field(static=True, default=0.5)
     """The probability of a weight that may exist."""
 
     def __check_init__(self) -> None:
@@ -83,8 +84,7 @@ class NCP(Wiring):
 
 
 def _check_density(density: float) -> None:
-    if isinstance(density, int | float) and not 0 < density <= 1:
-        raise ValueError(f"density is {density}: it must lie in (0, 1]")
+    validation.obey("lie in (0, 1]", lambda x: (x > 0) & (x <= 1), density=density)
 
 
 def _with_bias(mask: Bool[Array, "hidden sources"]) -> Mask:

@@ -10,11 +10,12 @@ from jaxtyping import Array, Float
 from rtrrl.cells import Cell, recurrent_parameters
 from rtrrl.cells.base import UNITS, Input, State
 from rtrrl.types import Key, PyTree
+from rtrrl.utils.validation import Settings
 
 Influence = Any
 
 
-class GradientRule(eqx.Module):
+class GradientRule(Settings):
     """Carries an influence P ≈ ∂h/∂θ forward in time (docs/architecture.md).
 
     `pullback(cell, P, h̄)` returns h̄ᵀ P, the gradient of the recurrent parameters, as a pytree

@@ -9,6 +9,7 @@ from rtrrl.cells import Cell, recurrent_parameters
 from rtrrl.cells.base import Input, State
 from rtrrl.gradients.base import GradientRule
 from rtrrl.types import Key, PyTree
+from rtrrl.utils import validation
 
 
 class Window(eqx.Module):
@@ -30,9 +31,8 @@ class TBPTT(GradientRule):
     window: int = eqx.field(static=True, default=16)
     """The number of steps that the gradient is propagated back through."""
 
-    def __check_init__(self):
-        if self.window < 1:
-            raise ValueError(f"the window is {self.window} steps long: it must be 1 or more")
+    def __check_init__(self) -> None:
+        validation.counts(window=self.window)
 
     def init(self, cell: Cell, key: Key | None = None) -> Window:
         h = jnp.zeros((self.window, cell.components, cell.hidden_size))

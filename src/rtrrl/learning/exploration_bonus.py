@@ -14,7 +14,7 @@ from rtrrl.utils.registry import Registry
 Vector = Float[Array, "size"]
 
 
-class ExplorationBonus(eqx.Module):
+class ExplorationBonus(validation.Settings):
     """A reward of the agent's own, in units of the normalised reward."""
 
     @abc.abstractmethod
@@ -62,7 +62,7 @@ class Novelty(ExplorationBonus):
     much more than 1/t. As b̄ is subtracted, the bonus hardly depends on the length of episodes,
     except in the first `1 / forgetting` steps.
 
-    **Raises** `ValueError` where `forgetting` does not lie in [0, 1] or `scale` is not finite.
+    **Raises** `SettingError` where `forgetting` does not lie in [0, 1] or `scale` is not finite.
     """
 
     scale: float = 30.0

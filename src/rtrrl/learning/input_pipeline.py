@@ -35,11 +35,8 @@ class Inputs(eqx.Module):
     """The exploration bonus of the observation."""
 
 
-class InputPipeline(eqx.Module):
-    """Normalisation of observations and rewards, and an exploration bonus.
-
-    **Raises** `TypeError` where a part does not belong to its family.
-    """
+class InputPipeline(validation.Settings):
+    """Normalisation of observations and rewards, and an exploration bonus."""
 
     observations: ObservationNormalizer = RawObservations()
     """Rescales observations."""
@@ -47,9 +44,6 @@ class InputPipeline(eqx.Module):
     """Rescales rewards."""
     bonus: ExplorationBonus = NoBonus()
     """The bonus for rare observations."""
-
-    def __check_init__(self) -> None:
-        validation.check_parts(self)
 
     def init(self, observation_size: int) -> InputStatistics:
         """The statistics before the first observation."""

@@ -47,7 +47,7 @@ class Moments(eqx.Module):
         return jnp.where(self.count > 1, self.squares / jnp.maximum(self.count - 1, 1), 1.0)
 
 
-class ObservationNormalizer(eqx.Module):
+class ObservationNormalizer(validation.Settings):
     """Rescales observations by statistics of the observations so far."""
 
     @abc.abstractmethod
@@ -79,7 +79,7 @@ class RawObservations(ObservationNormalizer):
 class RunningObservations(ObservationNormalizer):
     """(o − mean) / √(variance + ε) by Welford's running moments.
 
-    **Raises** `ValueError` where ε is not positive.
+    **Raises** `SettingError` where ε is not positive.
     """
 
     epsilon: float = 1e-8
@@ -114,7 +114,7 @@ class AmplifiedObservations(RunningObservations):
         return (observation - statistics.mean) / jnp.minimum(1.0, deviation)
 
 
-class RewardNormalizer(eqx.Module):
+class RewardNormalizer(validation.Settings):
     """Rescales rewards by statistics of the rewards so far."""
 
     @abc.abstractmethod
@@ -166,7 +166,7 @@ class ReturnScaledRewards(RewardNormalizer):
     does not vanish. Rewards are never centred: their sign has a meaning. The decay is separate from
     the agent's γ, so that the average-reward form (γ = 1) has a scale too.
 
-    **Raises** `ValueError` where the decay does not lie in [0, 1], or ε is not positive.
+    **Raises** `SettingError` where the decay does not lie in [0, 1], or ε is not positive.
     """
 
     decay: float = 0.99

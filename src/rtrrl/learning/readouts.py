@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rtrrl.types import Fixed, Key, PyTree, parameters
+from rtrrl.utils import validation
 from rtrrl.utils.registry import Registry
 
 Features = Float[Array, "features"]
@@ -81,7 +82,7 @@ class WithConstants(Readout):
         return self.readout.pullback(y_bar[: y_bar.size - self.constant.size])
 
 
-class Feedback(eqx.Module):
+class Feedback(validation.Settings):
     """The kind of an agent's readouts."""
 
     @abc.abstractmethod
@@ -97,10 +98,16 @@ class Symmetric(Feedback):
 
 
 class RandomFeedback(Feedback):
-    """Readouts whose errors are fed back through a fixed random matrix."""
+    """Readouts whose errors are fed back through a fixed random matrix.
+
+    **Raises** `SettingError` where `scale` is negative or infinite.
+    """
 
     scale: float = 1.0
     """The standard deviation of B's entries is scale/√features."""
+
+    def __check_init__(self) -> None:
+        validation.nonnegative(scale=self.scale)
 
     def readout(self, features: int, outputs: int, scale: float, key: Key) -> RandomReadout:
         forward, backward = jax.random.split(key)

@@ -2,15 +2,15 @@
 
 import abc
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from rtrrl.types import PyTree, Scalar
+from rtrrl.utils import validation
 from rtrrl.utils.registry import Registry
 
 
-class Trace(eqx.Module):
+class Trace(validation.Settings):
     """e' = f(e, ∇, γλ), over the whole parameter vector of one group."""
 
     @abc.abstractmethod
@@ -37,10 +37,15 @@ class Dutch(Trace):
 
     The product e·∇ is over the whole parameter vector of the group. This is the trace alone: true
     online TD(λ) also corrects the update for v − v_old, which the agent does not.
+
+    **Raises** `SettingError` where α is negative or infinite.
     """
 
     step_size: float = 1e-3
     """α, that of the update in which the trace is used; the trace is not multiplied by it."""
+
+    def __check_init__(self) -> None:
+        validation.nonnegative(step_size=self.step_size)
 
     def __call__(self, trace: PyTree, gradient: PyTree, decay: Scalar | float) -> PyTree:
         products = jax.tree.map(jnp.vdot, trace, gradient)

@@ -15,7 +15,7 @@ from rtrrl.utils import validation
 class Adam(OptaxOptimizer):
     """Adam after clipping the norm over all parameters together (RTRRL, appendix).
 
-    **Raises** `ValueError` where a rate is negative, a decay not below 1, or ε not positive.
+    **Raises** `SettingError` where a rate is negative, a decay not below 1, or ε not positive.
     """
 
     learning_rate: float = 1e-3

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rtrrl.errors import RtrrlError
 from rtrrl.types import PyTree, Scalar, parameters
+from rtrrl.utils.validation import Settings
 
 
 class ParameterGroups(eqx.Module):
@@ -50,7 +51,7 @@ class TDUpdate(eqx.Module):
         return jax.tree.map(lambda e, b: self.delta * e + b, self.traces, self.entropy_bonus)
 
 
-class Optimizer(eqx.Module):
+class Optimizer(Settings):
     """Maps a `TDUpdate` to additive updates of the parameters, with optax's signatures."""
 
     @abc.abstractmethod

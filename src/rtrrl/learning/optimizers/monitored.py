@@ -9,6 +9,7 @@ from jaxtyping import Array, Int
 
 from rtrrl.learning.optimizers.base import Optimizer, ParameterGroups, TDUpdate, total, zeros_like
 from rtrrl.types import PyTree, Scalar, parameters
+from rtrrl.utils import validation
 
 
 class UpdateStatistics(eqx.Module):
@@ -68,6 +69,9 @@ class MonitoredOptimizer(Optimizer):
     """The optimizer whose updates are recorded."""
     horizon: int = 1_000
     """The number of recent updates that the statistics are about."""
+
+    def __check_init__(self) -> None:
+        validation.counts(horizon=self.horizon)
 
     def init(self, params: ParameterGroups) -> MonitoredOptimizerState:
         return MonitoredOptimizerState(self.inner.init(params), UpdateStatistics.empty(params))

@@ -2,13 +2,13 @@
 
 import abc
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from rtrrl.environments.spaces import Space
 from rtrrl.types import Key, Scalar
+from rtrrl.utils.validation import Settings
 
 Outputs = Float[Array, "outputs"]
 Action = Shaped[Array, "..."]
@@ -16,7 +16,7 @@ Noise = Float[Array, "noise"]
 """The standardised noise of an action, on which the next action may depend."""
 
 
-class Policy(eqx.Module):
+class Policy(Settings):
     """A family of distributions π(a | y) with parameters y, the actor's outputs."""
 
     @property

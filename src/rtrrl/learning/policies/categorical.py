@@ -20,7 +20,7 @@ EXPLORATION = 0.001
 class Categorical(Policy):
     """π(a | y) = (1 − ε) softmax(y)ₐ + ε/n: one of n actions, uniformly random with probability ε.
 
-    **Raises** `ValueError` where ε does not lie in [0, 1), or is not one number for all seeds.
+    **Raises** `SettingError` where ε does not lie in [0, 1), or is not one number for all seeds.
     """
 
     num_actions: int = eqx.field(static=True)
@@ -97,7 +97,7 @@ class Categorical(Policy):
 class Factored(Policy):
     """π(a | y) = Πᵢ πᵢ(aᵢ | yᵢ): several discrete choices at once, independent given y.
 
-    **Raises** `ValueError` where ε does not lie in [0, 1), or is not one number for all seeds.
+    **Raises** `SettingError` where ε does not lie in [0, 1), or is not one number for all seeds.
     """
 
     sizes: tuple[int, ...] = eqx.field(static=True)

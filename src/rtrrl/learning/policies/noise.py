@@ -2,13 +2,11 @@
 
 import abc
 
-import equinox as eqx
-
 from rtrrl.utils import validation
 from rtrrl.utils.registry import Registry
 
 
-class NoiseProcess(eqx.Module):
+class NoiseProcess(validation.Settings):
     """ξ' = ρ ξ + √(1 − ρ²) ε with ε ~ N(0, 1): the noise of an action, in units of σ."""
 
     @property
@@ -35,7 +33,7 @@ class AutoregressiveNoise(NoiseProcess):
     1/(1 − ρ) times as large. An episode starts from ξ = 0, so that its first actions have less
     noise.
 
-    **Raises** `ValueError` where `rho` does not lie in [0, 1).
+    **Raises** `SettingError` where `rho` does not lie in [0, 1).
     """
 
     rho: float = 0.9
