@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -58,40 +59,47 @@ def step_episode(agent: Agent, environment: Environment, key: Key, episode: Epis
 
 
 class CompiledEvaluation:
-    """Episodes of several agents in progress, side by side.
+    """Episodes of several agents in progress, side by side; `begin` starts them anew.
 
-    `agents`, `states` and `keys` have a leading axis over the agents.
+    `agents`, and the states and keys given to `begin`, have a leading axis over the agents.
     """
 
     def __init__(
         self,
         agents: Agent,
-        states: PyTree,
         environment: Environment,
-        keys: Array,
         *,
         episodes: int,
         greedy: bool,
         max_episode_steps: int,
     ):
+        self._static, self._agents = (environment, episodes, greedy), agents
         self._limit = max_episode_steps
-        self._arguments = (environment, episodes, greedy), agents, states, keys
-        self._episodes = jax.tree.map(zeros_like, eqx.filter_eval_shape(_begin, *self._arguments))
         self._begun = False
+        self._states: PyTree = None
+        self._keys: Any = None
+        self._episodes: Any = None  # an `Episode`, after `begin`
+
+    def begin(self, states: PyTree, keys: Array) -> None:
+        """Forget the former episodes; the next call of `advance` begins new ones."""
+        if self._episodes is None:
+            like = _shapes(self._static, self._agents, states, len(keys))
+            self._episodes = jax.tree.map(zeros_like, like)
+        self._states, self._keys, self._begun = states, keys, False
 
     def advance(self, count: int) -> None:
         """Run the episodes that have not ended for up to `count` steps."""
         # through NumPy, so that no conversion has to be compiled
         numbers = [jnp.array(np.int32(number)) for number in (self._begun, count, self._limit)]
-        self._episodes = _advance((*self._arguments, *numbers), self._episodes)
-        self._begun = True
+        kept = self._static, self._agents, self._states, self._keys, *numbers
+        self._episodes, self._begun = _advance(kept, self._episodes), True
         jax.block_until_ready(self._episodes.ended)
 
     @property
     def running(self) -> bool:
         """Whether any episode has neither ended nor reached the limit."""
         ended, steps = np.asarray(self._episodes.ended), np.asarray(self._episodes.steps)
-        return bool((~ended & (steps < self._limit)).any())
+        return not self._begun or bool((~ended & (steps < self._limit)).any())
 
     @property
     def returns(self) -> Returns:
@@ -121,6 +129,24 @@ def finish(
         if not any(each.running for each in evaluations):
             return returns
         count = slicing.next_count(count, took, POLL_SECONDS) if count else FIRST_SLICE
+
+
+def _shapes(
+    static: tuple[Environment, int, bool], agents: Agent, states: PyTree, count: int
+) -> Episode:
+    """The shapes of the episodes of `count` agents, from tracing a single one."""
+    environment, episodes, greedy = static
+
+    def of_one(leaf: Any) -> Any:
+        return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) if eqx.is_array(leaf) else leaf
+
+    def begin(agent: Agent, state: PyTree, key: Key) -> Episode:
+        return begin_episode(agent.frozen(state, greedy), environment, key)
+
+    one = eqx.filter_eval_shape(begin, *jax.tree.map(of_one, (agents, states)), jax.random.key(0))
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((count, episodes, *leaf.shape), leaf.dtype), one
+    )
 
 
 def _begin(

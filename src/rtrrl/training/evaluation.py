@@ -11,15 +11,17 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from rtrrl.agents import Agent
-from rtrrl.agents.base import check_fit
+from rtrrl.agents.base import check_fit, check_state
+from rtrrl.agents.tracing import with_traced_settings
 from rtrrl.environments import AbstractEnvironment, Environment, HostEnvironment, as_environment
 from rtrrl.environments.checks import checked
 from rtrrl.errors import RtrrlWarning
-from rtrrl.runs.config import MAX_EPISODE_STEPS
+from rtrrl.runs.config import MAX_EPISODE_STEPS, count
 from rtrrl.training.compiled_evaluation import CompiledEvaluation, finish
 from rtrrl.training.evaluation_protocol import Poll
 from rtrrl.training.host_evaluation import HostEvaluator
 from rtrrl.types import Key, PyTree
+from rtrrl.utils.prng import as_key
 
 
 def evaluate(
@@ -38,17 +40,21 @@ def evaluate(
 
     An episode that has not ended after `max_episode_steps` steps is cut: its return up to there
     counts, and an `RtrrlWarning` says so.
+
+    **Raises** `RtrrlError` where the agent was made for another environment, the state is not one
+    of the agent, or a number is below 1.
     """
+    check_state(agent, state)
     with_axis = lambda x: x[None] if eqx.is_array(x) else x  # noqa: E731
     agents, states = jax.tree.map(with_axis, (agent, state))
     return evaluate_all(
         agents,
         states,
         as_environment(environment),
-        key[None],
-        episodes,
+        as_key(key)[None],
+        count("episodes", episodes),
         greedy,
-        max_episode_steps,
+        count("max_episode_steps", max_episode_steps),
     )[0]
 
 
@@ -64,6 +70,7 @@ def evaluate_all(
 ) -> Float[Array, "agents episodes"]:
     """`evaluate` for several agents, along a leading axis of `keys` and of every array."""
     check_fit(agents, environment)
+    agents = with_traced_settings(agents, (len(keys),))
     if isinstance(environment, HostEnvironment):
         with contextlib.closing(environment.make_vector(len(keys))) as envs:
             result = HostEvaluator(agents, greedy).run(
@@ -73,13 +80,12 @@ def evaluate_all(
         assert isinstance(environment, Environment)
         evaluation = CompiledEvaluation(
             agents,
-            states,
             checked(environment),
-            keys,
             episodes=episodes,
             greedy=greedy,
             max_episode_steps=max_episode_steps,
         )
+        evaluation.begin(states, keys)
         result = finish([evaluation], poll)
     if result.cut.any():
         message = result.cut_message(environment.name, max_episode_steps)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from rtrrl.agents import Agent
+from rtrrl.agents.tracing import with_traced_settings
 from rtrrl.environments import Environment
 from rtrrl.environments.checks import checked
 from rtrrl.runs.config import RunConfig
@@ -41,9 +42,23 @@ class ThreadRunner(Runner):
         self._environment = checked(config.environment)
         self._pool = ThreadPoolExecutor(config.workers)
         several = config.num_envs > 1
-        self._agent = config.agent.share_over_envs() if several else config.agent
-        self._agents = [_part(self._agent, shard) for shard in self.shards]
+        agent = config.agent.share_over_envs() if several else config.agent
+        self._agent = with_traced_settings(agent, (len(config.seeds),))
+        self._agents = [
+            with_traced_settings(_part(agent, shard), (shard.stop - shard.start,))
+            for shard in self.shards
+        ]
         self._seeds = [_uint32(config.seeds[shard]) for shard in self.shards]
+        self._evaluations = [
+            CompiledEvaluation(
+                agents,
+                self._environment,
+                episodes=config.episodes,
+                greedy=config.greedy,
+                max_episode_steps=config.max_episode_steps,
+            )
+            for agents in self._agents
+        ]
 
     @property
     def shards(self) -> list[slice]:
@@ -65,22 +80,10 @@ class ThreadRunner(Runner):
         return list(self._pool.map(work, self._agents, states))
 
     def evaluate(self, states: list[RunnerState], step: int, poll: Poll) -> Returns:
-        config = self._config
-        evaluations = [
-            CompiledEvaluation(
-                agents,
-                self.shard_agents(i, shard),
-                self._environment,
-                _evaluation_keys(seeds, jnp.array(step, jnp.int32)),
-                episodes=config.episodes,
-                greedy=config.greedy,
-                max_episode_steps=config.max_episode_steps,
-            )
-            for i, (agents, seeds, shard) in enumerate(
-                zip(self._agents, self._seeds, states, strict=True)
-            )
-        ]
-        return finish(evaluations, poll, self._pool.map)
+        for i, (evaluation, seeds) in enumerate(zip(self._evaluations, self._seeds, strict=True)):
+            keys = _evaluation_keys(seeds, jnp.array(step, jnp.int32))
+            evaluation.begin(self.shard_agents(i, states[i]), keys)
+        return finish(self._evaluations, poll, self._pool.map)
 
     def template(self, meta: dict[str, Any]) -> PyTree:
         static, seeds = self._static(), _uint32(self._config.seeds)
@@ -130,14 +133,15 @@ def _init_like(
     """The structure of the result of `_init_all`, which is that of states before any step."""
     environment, _num_envs, bounds = static
 
-    def state(key: Array) -> RunnerState:
+    def state(agents: Agent, key: Array) -> RunnerState:
         zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
         env_state, _ = environment.reset(key)
+        agent = jax.tree.map(lambda leaf: leaf[0] if eqx.is_array(leaf) else leaf, agents)
         return RunnerState(
-            agents.init(key), env_state, zero, zero, key, none, none, EpisodeStatistics.zeros()
+            agent.init(key), env_state, zero, zero, key, none, none, EpisodeStatistics.zeros()
         )
 
-    like = eqx.filter_eval_shape(state, jax.random.key(0))
+    like = eqx.filter_eval_shape(state, agents, jax.random.key(0))
     return [like for _ in bounds]
 
 
