@@ -25,7 +25,8 @@ class VectorEnvironment(abc.ABC):
     """Running copies of an environment, stepped together and never reset by themselves.
 
     A copy whose time step is `last` is reset before it is stepped again. The same seed and the same
-    actions give the same episode: a run that is resumed within an episode relies on it.
+    actions give the same episode, if the environment is `replayable`: a run that is resumed within
+    an episode relies on it.
     """
 
     @abc.abstractmethod
@@ -52,6 +53,11 @@ class VectorEnvironment(abc.ABC):
 
 class HostEnvironment(AbstractEnvironment):
     """The description of an environment that Python steps; `make_vector` makes copies that run."""
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the same seed and the same actions give the same episode, in any copy."""
+        return True
 
     @abc.abstractmethod
     def make_vector(
@@ -80,6 +86,10 @@ class NamedHost(HostEnvironment):
     @property
     def action_space(self) -> Space:
         return self.env.action_space
+
+    @property
+    def replayable(self) -> bool:
+        return self.env.replayable
 
     def make_vector(
         self, num_envs: int, processes: bool = False, render: bool = False

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from rtrrl.environments.arguments import check_arguments, split_arguments, with_arguments
 from rtrrl.environments.base import AbstractEnvironment, Environment
 from rtrrl.environments.brax import tasks as brax
 from rtrrl.environments.catalogue import Task, TaskInfo, task
@@ -48,6 +49,7 @@ def register(name: str, factory: Callable[..., AbstractEnvironment]) -> None:
 
     Capital letters at the end stand for positive whole numbers: with the name `Recall-K-N`,
     `make("Recall-4-16")` returns `factory(4, 16)`. The environment gets the name it is made by.
+    `make(name, size=8)` returns `factory(size=8)`.
 
     An installed package registers environments with entry points of the group `rtrrl.environment`.
 
@@ -71,28 +73,49 @@ def tasks() -> list[TaskInfo]:
     return sorted(infos, key=lambda info: backends.index(info.backend))
 
 
-def make(name: str) -> AbstractEnvironment:
+def make(name: str, /, **arguments: Any) -> AbstractEnvironment:
     """The environment of the task `name`: an `Environment` or a `HostEnvironment`.
 
     The observations of built-in tasks are float32 vectors; their actions are integers or a vector.
 
-    **Raises** `UnknownNameError` where there is no such task, `RtrrlError` where a number in the
-    name is missing or out of range, it is the name of a wrapped environment, or a registered
-    factory fails.
+    Tasks of Gymnasium and NeuroGym, and registered ones, take the constructor's `arguments`, which
+    become a part of the name; it can be given with them, too.
+
+    **Raises** `UnknownNameError` where there is no such task or argument, `RtrrlError` where a
+    number in the name is missing or out of range, it is the name of a wrapped environment, an
+    argument is not plain data, or a registered factory fails.
 
     >>> environment = make("TMaze-10")
     >>> environment.name, str(environment.observation_space), str(environment.action_space)
     ('TMaze-10', 'Box(3)', 'Discrete(4)')
+    >>> make("gymnasium/Pendulum-v1", g=9.81).name
+    'gymnasium/Pendulum-v1(g=9.81)'
     """
     refuse_after_fork()
-    if re.fullmatch(r"[^()]+\(.*\)", name):
-        raise RtrrlError(
-            f"the wrapped environment '{name}' cannot be made from its name: pass the environment "
-            "itself"
-        )
+    full = with_arguments(name, arguments)
+    base, arguments = split_arguments(full)
+    if re.fullmatch(r"[^()]+\(.*\)", base):
+        raise _malformed(base)
     for family in FAMILIES:
-        if name.startswith(family.info.name.removesuffix("ID")):
-            return _named(family.build(name), name)
+        if base.startswith(family.info.name.removesuffix("ID")):
+            return _named(family.build(full), full)
+    return _by_pattern(base, arguments, full)
+
+
+def _malformed(name: str) -> RtrrlError:
+    if any(name.startswith(family.info.name.removesuffix("ID")) for family in FAMILIES):
+        return RtrrlError(
+            f"cannot read the arguments in '{name}': expected names with plain data, as in "
+            "gymnasium/GridWorld-v0(mode='easy', size=8)"
+        )
+    return RtrrlError(
+        f"the wrapped environment '{name}' cannot be made from its name: pass the environment "
+        "itself"
+    )
+
+
+def _by_pattern(name: str, arguments: dict[str, Any], full: str) -> AbstractEnvironment:
+    """The environment of the one task whose pattern the name matches."""
     rows = [*TASKS, *_registered()]
     found = [(row, match) for row in rows if (match := re.fullmatch(_pattern(row.info.name), name))]
     if len(found) > 1:
@@ -103,8 +126,10 @@ def make(name: str) -> AbstractEnvironment:
         )
     for row, match in found:
         numbers = [int(text) for text in match.groups()]
+        if arguments and row in TASKS:
+            raise RtrrlError(f"'{name}' takes no arguments: leave out {', '.join(arguments)}")
         if all(least <= n <= most for n, (least, most) in zip(numbers, row.ranges, strict=True)):
-            return _named(row.build(*numbers), name)
+            return _named(row.build(*numbers, **arguments), full)
     if near := [row for row in rows if row.ranges and name.startswith(_base(row.info.name) + "-")]:
         raise RtrrlError(f"no task '{name}': " + "; ".join(map(_expected, near)))
     examples = [row.info.example for row in (*rows, *FAMILIES)]
@@ -168,12 +193,13 @@ def _first_line(name: str) -> str:
         return str(error)
 
 
-def _made(name: str, *numbers: int) -> AbstractEnvironment:
+def _made(name: str, /, *numbers: int, **arguments: Any) -> AbstractEnvironment:
     """The environment from the registered factory of that name."""
     title = "-".join([_base(name), *map(str, numbers)])
     factory = ENVIRONMENTS.factory(name)
+    check_arguments(factory, arguments, title)
     try:
-        environment = factory(*numbers)
+        environment = factory(*numbers, **arguments)
     except Exception as error:
         kind = "" if isinstance(error, RtrrlError) else f"{type(error).__name__}: "
         message = str(error).strip().partition("\n")[0]

@@ -8,15 +8,21 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import cloudpickle
 import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from rtrrl.environments import arguments
+from rtrrl.environments.gymnasium import actions, construction, copies, observations, seeding
 from rtrrl.environments.gymnasium.actions import flat_actions
 from rtrrl.environments.gymnasium.construction import Source, build, constructor, one_line_errors
+from rtrrl.environments.gymnasium.copies import Copy, check_environment
+from rtrrl.environments.gymnasium.observations import flat_observations
 from rtrrl.environments.host import HostEnvironment, VectorEnvironment, VectorTimeStep
-from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
-from rtrrl.errors import RtrrlError, UnsupportedSpaceError
+from rtrrl.environments.spaces import Box, Space
+from rtrrl.errors import RtrrlError
+from rtrrl.utils.workers import LocalWorker, ProcessWorker, Worker
 
 _PARTS = {
     "CartPole": ((0, 2), (1, 3)),
@@ -30,8 +36,11 @@ _PARTS = {
 }
 """Entries of the observation that are positions and velocities, where gymnasium does not say."""
 
-RUNNING = "; fix the environment, then continue with --resume"
-GUARD = '; a script that uses processes needs `if __name__ == "__main__":` around its main part'
+LARGEST = 1e15
+"""Observations and rewards are at most that large: sums of their squares still fit into float32."""
+
+LARGE = {"f": 2.0**16, "i": 2.0**24, "u": 2.0**24}
+"""From here on float32 resolves less than 1/128 of a float, or not every integer."""
 
 
 class Gymnasium(HostEnvironment):
@@ -40,13 +49,21 @@ class Gymnasium(HostEnvironment):
     Observations of any kind are flattened into one vector, integers one-hot; only the entries
     `keep` are observed, if given. `terminated` becomes discount 0; `truncated` alone keeps 1.
 
-    **Arguments:** `source`, gymnasium's id or a function (or class) that makes a `gymnasium.Env`;
-    it is called with `render_mode="rgb_array"` to render, if it takes that. `title` replaces the
-    name, which is else that of the environment's spec or class. `wrap` is applied to each copy.
+    Observations and rewards are rounded to float32, and finite ones are clipped to ±`LARGEST`.
+    From an entry of higher precision that is `LARGE` in the first observation after
+    `reset(seed=0)`, such as a time in seconds since 1970, that value is subtracted before.
 
-    **Raises** `RtrrlError` where the environment cannot be made, with gymnasium's message,
-    `UnknownNameError` for an unknown id, `UnsupportedSpaceError` where observations cannot be made
-    a vector, or actions neither a vector nor integers.
+    **Arguments:** `source`, gymnasium's id, also with constructor arguments as in
+    `"GridWorld-v0(size=8)"`, or a function (or class) that makes a `gymnasium.Env`; it is called
+    with `render_mode="rgb_array"` to render, if it takes that. `title` replaces the name, which is
+    else that of the environment's spec or class. `wrap` is applied to each copy. With `seed_once`
+    every copy is seeded with that number at its first reset, and not anew for each episode: for an
+    environment that draws its task when it is seeded.
+
+    **Raises** `RtrrlError` where the environment cannot be made, with gymnasium's message, or
+    breaks a rule of Gymnasium's API, `UnknownNameError` for an unknown id or argument,
+    `UnsupportedSpaceError` where observations cannot be made a vector, or actions neither a vector
+    nor integers.
 
     Source: Towers et al., "Gymnasium: A Standard Interface for Reinforcement Learning", 2024.
     """
@@ -55,8 +72,12 @@ class Gymnasium(HostEnvironment):
     keep: tuple[int, ...] | None = eqx.field(static=True, default=None)
     title: str = eqx.field(static=True, default="")
     wrap: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
+    seed_once: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
+        once = self.seed_once
+        if once is not None and (isinstance(once, bool) or not 0 <= once < 2**31):
+            raise RtrrlError(f"seed_once is {once}: expected the seed, a number from 0 to 2³¹ − 1")
         size = self._described.observation_space.size
         if self.keep is not None and (outside := [i for i in self.keep if not 0 <= i < size]):
             raise RtrrlError(
@@ -78,6 +99,10 @@ class Gymnasium(HostEnvironment):
     def action_space(self) -> Space:
         return self._described.action_space
 
+    @property
+    def replayable(self) -> bool:
+        return self.seed_once is None
+
     def make_vector(
         self, num_envs: int, processes: bool = False, render: bool = False
     ) -> VectorEnvironment:
@@ -89,57 +114,79 @@ class Gymnasium(HostEnvironment):
 
 
 class GymnasiumVectorEnvironment(VectorEnvironment):
-    """Copies of one Gymnasium environment, as a vector environment without automatic reset."""
+    """Copies of one Gymnasium environment."""
 
     def __init__(self, environment: Gymnasium, num_envs: int, processes: bool, render: bool):
-        import gymnasium
-        from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-
+        described = environment._described
         self._name, self._keep, self._render = environment.name, environment.keep, render
-        make = _maker(environment.source, environment.wrap, render)
-        disabled = AutoresetMode.DISABLED
-        if processes:
-            gymnasium.logger.min_level = 50  # nothing: its errors are reported here
-        with one_line_errors(self._name, GUARD if processes else ""):
-            if processes:
-                # not forked: the locks of JAX's threads would never be released
-                self._vector = AsyncVectorEnv(
-                    [make] * num_envs, context="forkserver", autoreset_mode=disabled
-                )
-            else:
-                self._vector = SyncVectorEnv([make] * num_envs, autoreset_mode=disabled)
+        self._size, self._offset = described.observation_space.size, described.offset
+        make = functools.partial(
+            Copy,
+            environment.name,
+            constructor(environment.source, render, environment.wrap),
+            described.to_vector,
+            described.to_action,
+            environment.seed_once,
+        )
+        self._copies: list[Worker] = []
+        try:
+            with one_line_errors(self._name):
+                self._start(make, num_envs, processes)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, make: Callable[[], Copy], num_envs: int, processes: bool) -> None:
+        sent = _pickled(make, self._name) if processes else b""
+        for _ in range(num_envs):
+            self._copies.append(
+                ProcessWorker(sent, f"'{self._name}'") if processes else LocalWorker(make)
+            )
+        for copy in self._copies if processes else ():
+            copy.receive()  # when it is ready
 
     def reset(
         self, seeds: Sequence[int], mask: Bool[np.ndarray, " num_envs"]
     ) -> Float[np.ndarray, "num_envs observed"]:
-        with one_line_errors(self._name, RUNNING):
-            observation, _ = self._vector.reset(seed=list(seeds), options={"reset_mask": mask})
-        return self._kept(observation)
+        chosen = np.flatnonzero(mask)
+        for i in chosen:
+            self._copies[i].send("reset", seeds[int(i)])
+        observations = np.zeros((len(self._copies), self._size))
+        for i in chosen:
+            observations[i] = self._copies[i].receive()
+        return self._observed(observations)
 
     def step(self, actions: Shaped[np.ndarray, "num_envs ..."]) -> VectorTimeStep:
-        with one_line_errors(self._name, RUNNING):
-            observation, reward, terminated, truncated, _ = self._vector.step(actions)
+        for copy, action in zip(self._copies, actions, strict=True):
+            copy.send("step", action)
+        results = [copy.receive() for copy in self._copies]
+        observations, rewards, terminated, truncated = map(np.array, zip(*results, strict=True))
         return VectorTimeStep(
-            self._kept(observation),
-            reward.astype(np.float32),
+            self._observed(observations),
+            _as_float32(rewards),
             1 - terminated.astype(np.float32),
             terminated | truncated,
         )
 
     def render(self) -> Shaped[np.ndarray, "height width 3"]:
         assert self._render, "made without render=True"
-        with one_line_errors(self._name, RUNNING):
-            images = self._vector.render()
-        if images is None or np.ndim(images[0]) != 3:
+        self._copies[0].send("render")
+        image = self._copies[0].receive()
+        if image is None or np.ndim(image) != 3:
             raise RtrrlError(f"'{self._name}' renders no pixels")
-        return np.asarray(images[0])
+        return np.asarray(image)
 
     def close(self) -> None:
-        self._vector.close()
+        for copy in self._copies:
+            copy.close()
 
-    def _kept(self, observation: Any) -> Float[np.ndarray, "num_envs observed"]:
-        observation = np.asarray(observation, np.float32)
-        return observation if self._keep is None else observation[:, self._keep]
+    def _observed(
+        self, observations: Shaped[np.ndarray, "num_envs size"]
+    ) -> Float[np.ndarray, "num_envs observed"]:
+        if self._offset is not None:
+            observations = observations - self._offset
+        observations = _as_float32(observations)
+        return observations if self._keep is None else observations[:, self._keep]
 
 
 def positions_and_velocities(id: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -161,65 +208,59 @@ def positions_and_velocities(id: str) -> tuple[tuple[int, ...], tuple[int, ...]]
     )
 
 
-def _maker(source: Source, wrap: Callable | None, render: bool) -> Callable[[], Any]:
-    """The function that makes one copy; a closure, so that a process need not import JAX for it."""
-    described, construct = _describe(source, wrap), constructor(source, render)
-    flat_space, to_action = described.flat_action_space, described.to_action
-
-    def make() -> Any:
-        import multiprocessing
-        import signal
-
-        from gymnasium.wrappers import FlattenObservation, TransformAction
-
-        # Ctrl-C is handled by the parent process, which saves the run
-        if multiprocessing.parent_process() is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        environment = construct()
-        environment = environment if wrap is None else wrap(environment)
-        return TransformAction(FlattenObservation(environment), to_action, flat_space)
-
-    return make
-
-
 class _Description(NamedTuple):
-    """What is read once from a copy; `to_action` maps gymnasium's flat actions to its own."""
+    """What is read once from a copy."""
 
     name: str
     observation_space: Box
     action_space: Space
-    flat_action_space: Any
+    offset: np.ndarray | None
+    """What is subtracted from observations before they are rounded to float32, if anything."""
+    to_vector: Callable[[Any], np.ndarray]
     to_action: Callable[[Any], Any]
 
 
 @functools.lru_cache(maxsize=64)
 def _describe(source: Source, wrap: Callable | None) -> _Description:
-    from gymnasium import spaces
-
     with contextlib.closing(build(source, wrap)) as environment:
-        observed, actions = environment.observation_space, environment.action_space
-        spec = environment.spec
-        made = spec.id if spec else type(environment.unwrapped).__name__
-    name = source if isinstance(source, str) else made
+        made = environment.spec.id if environment.spec else type(environment.unwrapped).__name__
+        name = source if isinstance(source, str) else made
+        with one_line_errors(name):
+            check_environment(environment)
+        flat, to_vector = flat_observations(environment.observation_space, name)
+        action_space, to_action = flat_actions(environment.action_space, name)
+        first = Copy(name, lambda: environment, to_vector, to_action, advice="").reset(0)
+    offset = _offset(first)
+    low, high = (bound if offset is None else bound - offset for bound in (flat.low, flat.high))
+    box = Box.of(low, high, flat.shape)
+    return _Description(name, box, action_space, offset, to_vector, to_action)
+
+
+def _offset(first: Shaped[np.ndarray, " size"]) -> Shaped[np.ndarray, " size"] | None:
+    """The entries of the first observation that are so large that float32 loses what varies."""
+    if np.can_cast(first.dtype, np.float32):
+        return None  # nothing is rounded
+    large = np.isfinite(first) & (np.abs(first) >= LARGE[first.dtype.kind])
+    return np.where(large, first, 0).astype(float) if large.any() else None
+
+
+def _as_float32(numbers: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Rounded to float32, finite numbers within ±`LARGEST`; NaN and ±∞ stay."""
+    if not (np.abs(numbers) <= np.float64(LARGEST)).all():
+        finite = np.isfinite(numbers)
+        numbers = np.where(finite, np.clip(numbers, -LARGEST, LARGEST), numbers)
+    return numbers.astype(np.float32)
+
+
+def _pickled(make: Callable[[], Any], name: str) -> bytes:
+    """The function with the code of this folder, so that a process need not import JAX for it."""
+    for module in (actions, arguments, construction, copies, observations, seeding):
+        cloudpickle.register_pickle_by_value(module)
     try:
-        flat = spaces.flatten_space(observed)
-    except NotImplementedError:
-        flat = None
-    if not isinstance(flat, spaces.Box):
-        raise UnsupportedSpaceError(
-            f"the observations of '{name}' are {observed}, which has no fixed length: expected "
-            f"Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
-        )
-    flat_action_space, to_action = flat_actions(actions, name)
-    flat_box = Box.of(flat.low, flat.high, flat.shape)
-    return _Description(name, flat_box, _space(flat_action_space), flat_action_space, to_action)
-
-
-def _space(space: Any) -> Space:
-    from gymnasium import spaces
-
-    if isinstance(space, spaces.Discrete):
-        return Discrete(int(space.n))
-    if isinstance(space, spaces.MultiDiscrete):
-        return MultiDiscrete(tuple(int(n) for n in space.nvec))
-    return Box.of(space.low, space.high, space.shape)
+        return cloudpickle.dumps(make)
+    except Exception as error:
+        message = str(error).partition("\n")[0]
+        raise RtrrlError(
+            f"'{name}' cannot be sent to a process ({message}): register it in a module of its "
+            "own, as in gymnasium/MODULE:ID, or leave workers at 1"
+        ) from error

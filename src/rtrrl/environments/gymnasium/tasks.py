@@ -3,6 +3,7 @@
 import functools
 import re
 
+from rtrrl.environments.arguments import split_arguments, with_arguments
 from rtrrl.environments.catalogue import Extra, Task, task
 from rtrrl.environments.gymnasium.adapter import Gymnasium, positions_and_velocities
 from rtrrl.errors import RtrrlError
@@ -13,25 +14,26 @@ EXTRA = Extra("mujoco", "pip install 'rtrrl[gymnasium]'")
 def make_gymnasium(name: str) -> Gymnasium:
     """The environment `gymnasium/ID`, `ID-pos`, `ID-vel`, `ID@0,2` or `ID@0:3`.
 
-    The part after the id says which entries of the observation are kept.
+    The part after the id says which entries of the observation are kept; constructor arguments may
+    follow in parentheses. The argument `seed_once` is that of `Gymnasium`.
 
     >>> make_gymnasium("gymnasium/CartPole-v1-pos").keep
     (0, 2)
-    >>> make_gymnasium("gymnasium/Pendulum-v1@0:2").keep
-    (0, 1)
+    >>> make_gymnasium("gymnasium/Pendulum-v1@0:2(g=9.81)").source
+    'Pendulum-v1(g=9.81)'
 
     **Raises** `UnknownNameError` where gymnasium has no such environment, `RtrrlError` where the
     entries cannot be read or do not exist.
     """
-    view = name.removeprefix("gymnasium/")
+    view, arguments = split_arguments(name.removeprefix("gymnasium/"))
+    once = arguments.pop("seed_once", None)
     id, at, indices = view.partition("@")
-    if at:
-        return Gymnasium(id, _indices(name, indices), name)
+    keep = _indices(name, indices) if at else None
     for part, suffix in enumerate(("-pos", "-vel")):
-        if id.endswith(suffix):
+        if id.endswith(suffix) and not at:
             id = id.removesuffix(suffix)
-            return Gymnasium(id, positions_and_velocities(id)[part], name)
-    return Gymnasium(id, None, name)
+            keep = positions_and_velocities(id)[part]
+    return Gymnasium(with_arguments(id, arguments), keep, name, seed_once=once)
 
 
 def _indices(name: str, text: str) -> tuple[int, ...]:

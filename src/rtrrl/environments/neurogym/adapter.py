@@ -6,6 +6,7 @@ neurogym is imported only when an environment is made.
 import importlib.util
 from typing import Any
 
+from rtrrl.environments.arguments import split_arguments, with_arguments
 from rtrrl.environments.gymnasium.adapter import Gymnasium
 from rtrrl.errors import RtrrlError
 
@@ -26,8 +27,10 @@ def make_neurogym(name: str) -> Gymnasium:
     """
     if importlib.util.find_spec("neurogym") is None:
         raise RtrrlError(f"neurogym is not installed: {INSTALL}")
-    id = name.removeprefix("neurogym/")
-    return Gymnasium(f"neurogym:{id}", None, name, one_trial_per_episode)
+    id, arguments = split_arguments(name.removeprefix("neurogym/"))
+    once = arguments.pop("seed_once", None)
+    source = with_arguments(f"neurogym:{id}", arguments)
+    return Gymnasium(source, None, name, one_trial_per_episode, seed_once=once)
 
 
 def one_trial_per_episode(environment: Any) -> Any:
@@ -35,12 +38,6 @@ def one_trial_per_episode(environment: Any) -> Any:
     import gymnasium
 
     class Trials(gymnasium.Wrapper):
-        def reset(self, *, seed: int | None = None, options: dict | None = None) -> Any:
-            if seed is not None:
-                trials: Any = self.unwrapped
-                trials.seed(seed)  # neurogym's own reset does not
-            return self.env.reset(seed=seed, options=options)
-
         def step(self, action: Any) -> Any:
             observation, reward, terminated, truncated, info = self.env.step(action)
             return observation, reward, terminated or bool(info["new_trial"]), truncated, info
