@@ -42,6 +42,7 @@ class ActorCritic(Agent):
     meta_input: eqx.AbstractVar[bool]
 
     def __check_init__(self) -> None:
+        super().__check_init__()  # of the types first
         check_cell(self.cell, self.input_size, getattr(self, "rule", None))
 
     @property

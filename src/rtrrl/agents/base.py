@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Shaped
 
 from rtrrl.environments import AbstractEnvironment, Environment, as_environment
@@ -13,6 +14,7 @@ from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import Key, Scalar
 from rtrrl.utils.arrays import in_words
 from rtrrl.utils.modules import structural_hash
+from rtrrl.utils.validation import Settings
 
 Observation = Shaped[Array, "..."]
 Action = Shaped[Array, "..."]
@@ -29,7 +31,7 @@ class Info(eqx.Module):
     """H(π(· | h')) in nats."""
 
 
-class Agent(eqx.Module):
+class Agent(Settings):
     """An agent: its fields are its settings, its `state` is everything that changes.
 
     `step` learns from the consequence of the last action, then acts. `discount` is 0 at a terminal
@@ -117,3 +119,20 @@ def check_fit(agent: Agent, environment: AbstractEnvironment) -> None:
             f"the agent was made for the actions {policy.action_space}, and those of "
             f"{environment.name} are {environment.action_space}: make it for this environment"
         )
+
+
+def check_state(agent: Agent, state: Any) -> None:
+    """**Raises** `RtrrlError` where a state is of another type than those of the agent."""
+    kind = type(agent)
+    if kind not in _STATES:
+        initial = eqx.filter_eval_shape(agent.init, jax.eval_shape(jax.random.key, 0))
+        _STATES[kind] = type(initial)
+    if type(state) is not _STATES[kind]:
+        raise RtrrlError(
+            f"the state is {in_words(state)}: expected a {_STATES[kind].__name__}, as "
+            f"{kind.__name__}.init or training returns"
+        )
+
+
+_STATES: dict[type[Agent], type] = {}
+"""The types of the states of agents."""

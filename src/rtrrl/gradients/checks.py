@@ -73,9 +73,7 @@ def _check_claims(config: CellConfig, input_size: int, by_rule: bool) -> None:
     except RtrrlError:
         raise
     except Exception as error:
-        raise RtrrlError(
-            f"the cell of {type(config).__name__} fails: {described(error)}"
-        ) from error
+        raise RtrrlError(f"the cell of {name} fails: {described(error)}") from error
     for claim, size in found.items():
         if size > TOLERANCE:
             raise UnsupportedCellError(claim)

@@ -32,6 +32,13 @@ def whole(name: str, number: Any) -> int:
         raise RtrrlError(f"{name} is {number!r}: it must be a whole number") from None
 
 
+def count(name: str, number: Any) -> int:
+    """`number` as an int. **Raises** `RtrrlError` where it is not a whole number of 1 or more."""
+    if whole(name, number) < 1:
+        raise RtrrlError(f"{name} is {number}: it must be 1 or more")
+    return whole(name, number)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """All that determines a run; two runs of one config on one machine have the same bits."""

@@ -17,7 +17,7 @@ from rtrrl.environments import AbstractEnvironment, Environment, HostEnvironment
 from rtrrl.environments.checks import checked
 from rtrrl.errors import RtrrlWarning
 from rtrrl.runs.config import MAX_EPISODE_STEPS, count
-from rtrrl.training.compiled_evaluation import CompiledEvaluation, finish
+from rtrrl.training.compiled_evaluation import CompiledEvaluation, episode_shapes, finish
 from rtrrl.training.evaluation_protocol import Poll
 from rtrrl.training.host_evaluation import HostEvaluator
 from rtrrl.types import Key, PyTree
@@ -44,13 +44,15 @@ def evaluate(
     **Raises** `RtrrlError` where the agent was made for another environment, the state is not one
     of the agent, or a number is below 1.
     """
+    environment = as_environment(environment)
+    check_fit(agent, environment)
     check_state(agent, state)
     with_axis = lambda x: x[None] if eqx.is_array(x) else x  # noqa: E731
     agents, states = jax.tree.map(with_axis, (agent, state))
     return evaluate_all(
         agents,
         states,
-        as_environment(environment),
+        environment,
         as_key(key)[None],
         count("episodes", episodes),
         greedy,
@@ -85,7 +87,7 @@ def evaluate_all(
             greedy=greedy,
             max_episode_steps=max_episode_steps,
         )
-        evaluation.begin(states, keys)
+        evaluation.begin(states, keys, episode_shapes(environment, agents, states))
         result = finish([evaluation], poll)
     if result.cut.any():
         message = result.cut_message(environment.name, max_episode_steps)

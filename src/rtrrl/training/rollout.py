@@ -12,16 +12,17 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from rtrrl.agents import Agent, Info
-from rtrrl.agents.base import check_fit
+from rtrrl.agents.base import check_fit, check_state
+from rtrrl.agents.tracing import with_traced_settings
 from rtrrl.environments import AbstractEnvironment, Environment, HostEnvironment, as_environment
 from rtrrl.environments.checks import checked
 from rtrrl.environments.host import VectorEnvironment, episode_seed
 from rtrrl.errors import RtrrlError, UnknownNameError
-from rtrrl.runs.config import whole
+from rtrrl.runs.config import count
 from rtrrl.training.compiled_evaluation import FIRST_SLICE
 from rtrrl.types import Key, PyTree, Scalar, TimeStep
 from rtrrl.utils import slicing
-from rtrrl.utils.prng import zeros_like
+from rtrrl.utils.prng import as_key, zeros_like
 
 
 class Step(NamedTuple):
@@ -104,14 +105,16 @@ def rollout(
     ((10,), (10, 2, 32))
 
     **Raises** `UnknownNameError` for an unknown quantity; `RtrrlError` where the agent does not
-    have it, or `steps` or `episodes` is no whole number of 1 or more.
+    have it or was made for another environment, the state is not one of the agent, or `steps` or
+    `episodes` is not a whole number of 1 or more.
     """
     environment = as_environment(env)
     check_fit(agent, environment)
-    key = jax.random.key(0) if key is None else key
-    for name, number in (("steps", steps), ("episodes", episodes)):
-        if number is not None and whole(name, number) < 1:
-            raise RtrrlError(f"{name} is {number}: it must be 1 or more")
+    check_state(agent, state)
+    agent = with_traced_settings(agent)
+    key = jax.random.key(0) if key is None else as_key(key)
+    steps = count("steps", steps)
+    episodes = None if episodes is None else count("episodes", episodes)
     if isinstance(record, Mapping):
         quantities = dict(record)
     else:

@@ -13,7 +13,9 @@ import numpy as np
 from jax.extend.random import define_prng_impl
 from jaxtyping import Array, UInt32
 
+from rtrrl.errors import RtrrlError
 from rtrrl.types import Key
+from rtrrl.utils.arrays import in_words
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -35,6 +37,18 @@ def inline_threefry(key: Key) -> Key:
 def is_key(leaf: Any) -> bool:
     """Whether a leaf is a typed key, as an array or as a `jax.ShapeDtypeStruct`."""
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def as_key(key: Any) -> Key:
+    """A typed key, also of the numbers that `jax.random.PRNGKey` returns.
+
+    **Raises** `RtrrlError` for anything else.
+    """
+    if is_key(key):
+        return key
+    if isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.ndim == 1:
+        return jax.random.wrap_key_data(key)
+    raise RtrrlError(f"the key is {in_words(key)}: expected a key, such as jax.random.key(0)")
 
 
 def key_implementation(key: Any) -> str:
