@@ -41,7 +41,8 @@ class Agent(Settings):
 
     task: eqx.AbstractVar[str]
 
-    __hash__ = structural_hash
+    def __hash__(self) -> int:
+        return structural_hash(self)
 
     @abc.abstractmethod
     def init(self, key: Key) -> Any:

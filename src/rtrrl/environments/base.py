@@ -14,7 +14,8 @@ from rtrrl.utils.modules import structural_hash
 class AbstractEnvironment(eqx.Module):
     """The base class of `Environment` (compiled) and `HostEnvironment` (stepped by Python)."""
 
-    __hash__ = structural_hash
+    def __hash__(self) -> int:
+        return structural_hash(self)
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Shaped
 from rtrrl.environments.base import AbstractEnvironment, Environment
 from rtrrl.environments.spaces import Space
 from rtrrl.environments.wrappers import Wrapper
-from rtrrl.errors import RtrrlError, described, location
+from rtrrl.errors import RtrrlError, UnsupportedSpaceError, described, location
 from rtrrl.types import Key, PyTree, TimeStep
 from rtrrl.utils.arrays import NUMBER, REAL, as_real, check_array, in_words
 from rtrrl.utils.modules import is_own
@@ -35,7 +35,7 @@ def checked(environment: Environment) -> Environment:
     """
     if is_own(environment):
         return environment
-    return _checked(environment, jax.config.jax_enable_x64)
+    return _checked(environment, jnp.result_type(float))
 
 
 def check_spaces(environment: AbstractEnvironment) -> None:
@@ -44,6 +44,8 @@ def check_spaces(environment: AbstractEnvironment) -> None:
         where = f"{type(environment).__name__}.{name}"
         try:
             space = getattr(environment, name)
+        except UnsupportedSpaceError as error:
+            raise UnsupportedSpaceError(f"{where}: {error}") from error
         except RtrrlError:
             raise
         except Exception as error:
@@ -56,7 +58,7 @@ def check_spaces(environment: AbstractEnvironment) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _checked(environment: Environment, _x64: bool) -> Environment:
+def _checked(environment: Environment, _precision: Any) -> Environment:
     layers: list[Environment] = [environment]
     while isinstance(inner := layers[-1], Wrapper):
         layers.append(inner.env)

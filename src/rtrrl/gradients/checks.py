@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from rtrrl.cells import Cell, CellConfig, LeakyCell, recurrent_parameters
@@ -37,7 +38,7 @@ def check_cell(config: CellConfig, input_size: int, rule: GradientRule | None) -
     `Cell` says.
     """
     leaves, structure = jax.tree.flatten((config, rule))
-    if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+    if not any(isinstance(leaf, Tracer) for leaf in leaves):
         # a setting may be an array with one entry per seed
         numbers = [np.asarray(x).flat[0].item() if eqx.is_array(x) else x for x in leaves]
         _check(*jax.tree.unflatten(structure, numbers), input_size)
@@ -69,7 +70,8 @@ def _check_claims(config: CellConfig, input_size: int, by_rule: bool) -> None:
         _check_shapes(name, cell)
         if not by_rule or _is_proven(cell):
             return
-        found = eqx.filter_jit(_measure, compiler_options=RUN_ONCE)(small, input_size)
+        measure = functools.partial(_measure, small, input_size)
+        found = jax.jit(measure, compiler_options=RUN_ONCE)()
     except RtrrlError:
         raise
     except Exception as error:
