@@ -20,6 +20,7 @@ from rtrrl.learning import normalizers, optimizers, readouts, traces
 from rtrrl.learning.policies import policy_for
 from rtrrl.runs import serialization, storage
 from rtrrl.runs.config import RunConfig
+from rtrrl.runs.run import Run
 from rtrrl.runs.serialization import from_dict, label, to_dict
 from tests.probes import ContinuousBandit, TruncatedValue
 
@@ -211,6 +212,7 @@ def config(**changes) -> RunConfig:
 
 
 def test_config_json_alone_gives_the_configuration(tmp_path):
+    (tmp_path / "run").mkdir()
     storage.create(tmp_path / "run", config().to_dict())
     assert RunConfig.from_dict(storage.load_run(tmp_path / "run").config) == config()
 
@@ -284,4 +286,59 @@ def test_a_label_is_the_name_of_an_agent_and_what_differs():
     assert label(RTRRL.default(environment), environment) == "default"
     assert label(RTRRL.paper(environment), environment) == "paper"
     agent = RTRRL.default(environment, gamma=jnp.array([0.5, 0.9]), rule=gradients.SnAp1())
-    assert label(agent, environment) == "default, rule=SnAp1, gamma=[…]"
+    assert label(agent, environment) == "default, rule=SnAp1, gamma=[0.5, 0.9]"
+
+
+# --- strict JSON --------------------------------------------------------------------------------
+
+
+def strict_json(text):
+    def fail(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=fail)
+
+
+@pytest.mark.parametrize("clip", [math.inf, jnp.array([math.inf, 0.5])], ids=["float", "array"])
+def test_infinite_settings_are_strict_json_and_come_back(clip):
+    agent = make_agent("default", TASK, optimizer=optimizers.Adam(clip=clip))
+    written = strict_json(json.dumps(config(agent=agent).to_dict()))
+    back = RunConfig.from_dict(written).agent.optimizer.clip
+    assert type(back) is type(clip) or eqx.is_array(clip)
+    np.testing.assert_array_equal(back, clip)
+    if eqx.is_array(clip):
+        assert written["per_seed"] == {"optimizer.clip": ["inf", 0.5]}
+        run = Run(config=written, metrics=[], seeds=[4, 7], steps_per_second=1.0)
+        assert run.per_seed == {"optimizer.clip": (math.inf, 0.5)}
+
+
+def test_infinite_bounds_and_nan_are_strict_json_and_come_back():
+    policy = policy_for(Box.of(-np.inf, np.inf, (2,)))
+    written = strict_json(json.dumps(to_dict(policy), allow_nan=False))
+    assert from_dict(written) == policy
+    assert to_dict(math.nan) == "nan"
+
+
+class Named(gradients.DiagonalRTRL):
+    """A rule with a name, which may be that of a number."""
+
+    name: str = "inf"
+
+
+def test_a_text_that_looks_like_a_number_stays_a_text():
+    assert through_json(Named("nan")).name == "nan"
+
+
+def test_an_environment_with_infinite_settings_is_the_same_again():
+    environment = ConstantReward(reward=math.inf)
+    written = strict_json(json.dumps(config(environment=environment).to_dict()))
+    assert RunConfig.from_dict(written, environment).environment == environment
+    as_before = written | {"environment": written["environment"] | {"reward": math.inf}}
+    assert RunConfig.from_dict(as_before, environment).environment == environment
+
+
+def test_a_setting_out_of_range_in_config_json_is_damage():
+    written = config().to_dict()
+    written["settings"]["gamma"] = 1.5
+    with pytest.raises(RunFolderError, match=r"config\.json is damaged: gamma is 1\.5: it must"):
+        RunConfig.from_dict(written)

@@ -64,37 +64,37 @@ def test_the_column_of_a_repeated_seed_is_asked_for_by_its_place(sweep):
         sweep.column("cap", 1)
     assert "\n" not in str(caught.value)
     run = train_counting(steps=3, evaluations=1, seeds=[4, 7])
-    assert run.column("seed", 7) == run.column("seed", index=1) == ([3], [7])
+    assert run.column("evaluation", 7) == run.column("evaluation", index=1) == ([3], [3.0])
     with pytest.raises(RtrrlError, match="seed 5 0 times"):
-        run.column("seed", 5)
+        run.column("evaluation", 5)
 
 
 def test_copies_of_a_seed_have_the_same_random_numbers():
-    rates = Adam(learning_rate=jnp.array([1e-3, 1e-3, 1e-2, 1e-2]))
-    agent = small_agent(gamma=jnp.array([0.9, 0.5, 0.9, 0.9]), optimizer=rates)
-    run = train_small(agent, seeds=[3, 3, 3, 4], steps=1, evaluations=1)
-    states = run.agents().states
-    assert_same_bits(element(states.key, 0), element(states.key, 1))
-    # gamma alone has no effect on the first step of all: the trace is the gradient
-    weights = states.last.x, states.params.cell.weight
-    for leaf in weights:
-        np.testing.assert_array_equal(leaf[0], leaf[1])
-    assert (weights[1][0] != weights[1][3]).any()
+    agent = small_agent(gamma=jnp.array([0.99, 0.5]))
+    run = train_small(agent, seeds=[3, 3], **SHORT | {"steps": 1, "evaluations": 1})
+    first, second = (element(run.agents().states, i) for i in range(2))
+    assert_same_bits(first.key, second.key)
+    assert_same_bits(first.last, second.last)
+    run = train_small(agent, seeds=[3, 3], **SHORT)
+    weights = run.agents().states.params.actor.weight
+    assert (weights[0] != weights[1]).any(), "the settings must matter"
 
 
-def test_copies_of_a_seed_can_be_resumed_and_stopped_by_patience(tmp_path):
-    agent = small_agent(gamma=jnp.array([0.9, 0.5, 0.9, 0.5]))
-    settings = {"seeds": SEEDS, "steps": 60, "evaluations": 6, "episodes": 2, "workers": 2}
+def test_copies_of_a_seed_are_resumed(tmp_path):
+    agent = small_agent(gamma=jnp.array([0.99, 0.5]))
 
     class Stop(Callback):
         def on_evaluation(self, rows):
-            return rows[0]["step"] == 20
+            return rows[0]["step"] == 30
 
-    whole = train_small(agent, out=tmp_path / "whole", **settings)
-    train_small(agent, out=tmp_path / "run", callbacks=[Stop()], **settings)
+    whole = train_small(agent, seeds=[3, 3], out=tmp_path / "whole", **SHORT)
+    train_small(agent, seeds=[3, 3], out=tmp_path / "run", callbacks=[Stop()], **SHORT)
     resumed = rtrrl.resume(tmp_path / "run")
     assert_same_run(tmp_path / "run", tmp_path / "whole")
     assert_same_bits(resumed.agents(best=True).states, whole.agents(best=True).states)
+
+
+def test_patience_waits_for_every_copy_of_a_seed():
     caps = CountingAgent(cap=jnp.array([2.0, 6.0]))
     run = train_counting(caps, seeds=[0, 0], steps=20, evaluations=20, patience=3)
     assert run.steps == 9  # the later copy improves up to step 6
@@ -109,7 +109,7 @@ def test_a_seed_with_the_same_settings_twice_is_refused():
 def test_a_seed_that_diverges_is_named_with_its_settings():
     rates = Adam(learning_rate=jnp.array([1e-3, 1e38]))
     with pytest.raises(NonFiniteError, match=r"seed 1, optimizer\.learning_rate=1e\+38 diverged"):
-        train_small(small_agent(optimizer=rates), seeds=[1, 1], steps=300)
+        train_small(small_agent(optimizer=rates), seeds=[1, 1])
 
 
 def config(**changes) -> RunConfig:
@@ -118,13 +118,14 @@ def config(**changes) -> RunConfig:
     return RunConfig(agent=agent, environment=environment, steps=1, seeds=(0, 0))
 
 
-def test_the_label_shows_the_values():
+def test_the_label_and_the_names_of_seeds_show_the_values():
     rates = Adam(jnp.array([1e-3, 0.5]), 2.0, 0.3, jnp.inf, epsilon=1e-3)
     assert config(gamma=jnp.array([0.9, 0.99])).label == "default, gamma=[0.9, 0.99]"
     assert config(optimizer=rates).label == "default, optimizer.learning_rate=[0.001, 0.5]"
-    assert config(gamma=np.array([0.9, 0.1])).seed_names == ("0, gamma=0.9", "0, gamma=0.1")
+    assert config(gamma=jnp.array([0.9, 0.1])).seed_names == ("0, gamma=0.9", "0, gamma=0.1")
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_numpy_array_is_an_array_of_settings():
     both = [config(gamma=kind([0.9, 0.1])) for kind in (np.array, jnp.array)]
     assert both[0].per_seed == both[1].per_seed == {"gamma": (0.9, 0.1)}
@@ -164,3 +165,20 @@ def test_loggers_tell_copies_of_a_seed_apart(tmp_path):
     train_counting(caps, seeds=[0, 0, 1], steps=8, evaluations=2, callbacks=[log])
     names = {path.name for path in (tmp_path / "log").iterdir()}
     assert names == {"seed-0, cap=2.0", "seed-0, cap=6.0", "seed-1"}
+
+
+def test_everything_that_is_written_is_strict_json(tmp_path):
+    def fail(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    caps = CountingAgent(cap=jnp.array([2.0, jnp.inf]))
+    run = train_counting(caps, seeds=[0, 0], steps=8, evaluations=2, out=tmp_path / "run")
+    texts = [(run.folder / name).read_text() for name in ("config.json", "result.json")]
+    texts += (run.folder / "metrics.jsonl").read_text().splitlines()
+    texts += [path.read_bytes().partition(b"\n")[0] for path in run.folder.glob("*.rtrrl")]
+    assert len(texts) == 2 + 4 + 2
+    for text in texts:
+        json.loads(text, parse_constant=fail)
+    assert rtrrl.load_run(run.folder).per_seed == {"cap": (2.0, np.inf)}
+    agents = rtrrl.load(run.folder, environment=PaidAction())
+    np.testing.assert_array_equal(agents.agent.cap, caps.cap)

@@ -135,7 +135,8 @@ def peaks(run: Run) -> Float[np.ndarray, " seeds"]:
     The single best of fifty evaluations would overestimate: on a memory chain that of random
     guesses reaches half of the maximum.
     """
-    curves = np.array([run.column("evaluation", seed)[1] for seed in run.seeds], np.float64)
+    places = range(len(run.seeds))
+    curves = np.array([run.column("evaluation", index=i)[1] for i in places], np.float64)
     length = max(curves.shape[1] // 10, min(3, curves.shape[1]))
     windows = np.lib.stride_tricks.sliding_window_view(curves, length, axis=1)
     return np.nanmax(np.nanmean(windows, axis=2), axis=1)

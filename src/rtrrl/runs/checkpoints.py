@@ -137,7 +137,7 @@ def _difference(saved: list[list[str]], wanted: list[list[str]]) -> str:
 
 
 def _line(header: dict) -> bytes:
-    return json.dumps(header).encode() + b"\n"
+    return json.dumps(header, allow_nan=False).encode() + b"\n"
 
 
 def _digest(header: dict, payload: bytes) -> str:
@@ -156,13 +156,13 @@ def _read(path: Path) -> tuple[dict, bytes]:
         ) from error
     if not raw.startswith(_MAGIC[: len(raw)]):
         raise RunFolderError(
-            f"{path} is no checkpoint of rtrrl: give the file that `rtrrl train` wrote"
+            f"{path} is not a checkpoint of rtrrl: give the file that `rtrrl train` wrote"
         )
     line, newline, payload = raw.partition(b"\n")
     if not newline:
         raise _damaged(path, f"it ends after {len(raw)} bytes, inside the header")
     try:
-        header = json.loads(line)
+        header = json.loads(line, parse_constant=str)  # NaN is not JSON: it does not come back
     except ValueError as error:
         raise _damaged(path, "its header cannot be parsed") from error
     if header["rtrrl-checkpoint"] != _FORMAT:

@@ -69,7 +69,7 @@ def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int
 
 
 def rows_of(rows: Sequence[dict], seeds: Sequence[int], index: int) -> list[dict]:
-    """The rows of metrics of one seed, by its place: each evaluation has one for each of `seeds`."""
+    """The rows of metrics of one seed, by its place; an evaluation has a row for each of `seeds`."""
     seed = seeds[index]
     of_seed = [row for row in rows if row["seed"] == seed]
     return of_seed[seeds[:index].count(seed) :: seeds.count(seed)]
@@ -235,7 +235,7 @@ class Run:
             "agent": self.config["agent"],
             "steps": self.steps,
             "seeds": list(self.seeds),
-            "per_seed": self.per_seed,
+            "per_seed": {path: list(values) for path, values in self.per_seed.items()},
             "best": self.best.tolist(),
             "final": self.final.tolist(),
             "steps_per_second": self.steps_per_second,

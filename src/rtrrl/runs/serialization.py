@@ -6,7 +6,9 @@ to rtrrl by entry points.
 """
 
 import dataclasses
+import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +19,16 @@ import numpy as np
 from rtrrl.agents import Agent
 from rtrrl.agents.monitoring import unmonitored
 from rtrrl.agents.registry import PRESETS, make_agent
-from rtrrl.cells import CellConfig, EigenvalueInitializer, Wiring
 from rtrrl.environments import AbstractEnvironment
 from rtrrl.errors import RtrrlError, UnknownNameError
-from rtrrl.gradients import GradientRule
-from rtrrl.learning.exploration_bonus import ExplorationBonus
-from rtrrl.learning.input_pipeline import InputPipeline
-from rtrrl.learning.normalizers import ObservationNormalizer, RewardNormalizer
-from rtrrl.learning.optimizers import Optimizer
-from rtrrl.learning.policies import NoiseProcess, Policy, ScoreEstimator, Spread
-from rtrrl.learning.readouts import Feedback
-from rtrrl.learning.traces import Trace
 from rtrrl.utils.registry import import_entry_points
-
-KINDS = (
-    Agent,
-    CellConfig,
-    EigenvalueInitializer,
-    ExplorationBonus,
-    Feedback,
-    GradientRule,
-    InputPipeline,
-    NoiseProcess,
-    ObservationNormalizer,
-    Optimizer,
-    Policy,
-    RewardNormalizer,
-    ScoreEstimator,
-    Spread,
-    Trace,
-    Wiring,
-)
-"""The base classes of all settings that config.json may hold."""
+from rtrrl.utils.validation import Settings
 
 
 def to_dict(setting: Any, describe: bool = False) -> Any:
-    """Nested settings as JSON values; a module becomes its fields and its class's name.
+    """Nested settings as strict JSON; a module becomes its fields and its class's name.
+
+    JSON has no numbers that are not finite: they become "inf", "-inf" and "nan".
 
     With `describe` anything that is not data, such as a function, becomes the name of its type.
 
@@ -63,17 +39,17 @@ def to_dict(setting: Any, describe: bool = False) -> Any:
     **Raises** `RtrrlError`, unless `describe`, for a setting that is not data or whose class cannot
     be found again.
     """
-    if isinstance(setting, KINDS) or (describe and isinstance(setting, eqx.Module)):
+    if isinstance(setting, Settings) or (describe and isinstance(setting, eqx.Module)):
         fields = dataclasses.fields(setting)
         return {"type": _type_name(type(setting), describe)} | {
             field.name: to_dict(getattr(setting, field.name), describe) for field in fields
         }
-    if eqx.is_array(setting) or isinstance(setting, np.ndarray):
-        return np.asarray(setting).tolist()
+    if eqx.is_array(setting):
+        return strict(numbers(setting))
     if isinstance(setting, tuple | list) and not hasattr(setting, "_fields"):
         return [to_dict(item, describe) for item in setting]
     if setting is None or isinstance(setting, bool | int | float | str):
-        return setting
+        return strict(setting)
     if describe:
         return f"<{type(setting).__name__}>"
     raise RtrrlError(
@@ -86,7 +62,7 @@ def from_dict(data: Any) -> Any:
     """The inverse of `to_dict`; a list becomes a tuple in a static field, else an array.
 
     **Raises** `RtrrlError` for a class that has not been imported or a missing field,
-    `UnknownNameError` for a class that is not one of `KINDS` or a field that it does not have.
+    `UnknownNameError` for a class that is none of settings or a field that it does not have.
     """
     if not isinstance(data, dict):
         return data
@@ -104,8 +80,41 @@ def from_dict(data: Any) -> Any:
 
 def _value(field: dataclasses.Field, value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(value) if field.metadata.get("static") else jnp.asarray(value)
-    return from_dict(value)
+        values = as_numbers(value)
+        return tuple(values) if field.metadata.get("static") else jnp.asarray(values)
+    return from_dict(value if field.type in (str, "str") else as_numbers(value))
+
+
+def strict(value: Any) -> Any:
+    """What JSON may hold, with "inf", "-inf" and "nan" for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: strict(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_numbers(value: Any) -> Any:
+    """The inverse of `strict`, of a number or nested lists of them.
+
+    >>> as_numbers([0.5, "inf"])
+    [0.5, inf]
+    """
+    if isinstance(value, list):
+        return [as_numbers(item) for item in value]
+    return float(value) if value in ("inf", "-inf", "nan") else value
+
+
+def numbers(array: Any) -> Any:
+    """The numbers of an array as Python's: the shortest that give the same array again.
+
+    >>> numbers(jnp.array([0.1, 0.99]))
+    [0.1, 0.99]
+    """
+    array = np.asarray(array)
+    if array.dtype in (np.float16, np.float32):
+        array = array.astype(str).astype(float)
+    return array.tolist()
 
 
 def _type_name(kind: type, describe: bool) -> str:
@@ -140,8 +149,8 @@ def _find_type(name: str) -> type:
             f"{module}, or the path of its file)"
         )
     kind = getattr(source, attribute, None)
-    if not (isinstance(kind, type) and issubclass(kind, KINDS)):
-        known = [_type_name(each, describe=True) for each in _subclasses(KINDS)]
+    if not (isinstance(kind, type) and issubclass(kind, Settings)):
+        known = [_type_name(each, describe=True) for each in _subclasses((Settings,))]
         raise UnknownNameError("settings type", name, known)
     return kind
 
@@ -167,6 +176,18 @@ def short_name(type_name: str) -> str:
     'RTU'
     """
     return type_name.rpartition(".")[2].removesuffix("Config")
+
+
+def shown(values: Iterable[float]) -> str:
+    """The values of a setting that differs among seeds, as labels show them.
+
+    >>> shown([0.9, 0.99, 0.9, 0.99]), shown([0.5, 0.6, 0.7, 0.8, 0.9])
+    ('[0.9, 0.99]', '[0.5 … 0.9] (5 values)')
+    """
+    distinct = [str(value) for value in dict.fromkeys(values)]
+    if len(distinct) > 4:
+        return f"[{distinct[0]} … {distinct[-1]}] ({len(distinct)} values)"
+    return f"[{', '.join(distinct)}]"
 
 
 def label(agent: Agent, environment: AbstractEnvironment) -> str:
@@ -201,6 +222,6 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], path: str = "") -
             other = theirs.get(name)
             found += _differences(value, other if isinstance(other, dict) else {}, f"{path}{name}.")
         elif name in theirs and value != theirs[name]:
-            shown = "[…]" if isinstance(value, list) else value
-            found.append(f"{path}{name}={shown}")
+            text = shown(map(str, value)) if isinstance(value, list) else value
+            found.append(f"{path}{name}={text}")
     return found
