@@ -80,11 +80,15 @@ class CompiledEvaluation:
         self._keys: Any = None
         self._episodes: Any = None  # an `Episode`, after `begin`
 
-    def begin(self, states: PyTree, keys: Array) -> None:
-        """Forget the former episodes; the next call of `advance` begins new ones."""
+    def begin(self, states: PyTree, keys: Array, like: Episode) -> None:
+        """Forget the former episodes; the next call of `advance` begins new ones.
+
+        `like` are the shapes of one episode (`episode_shapes`).
+        """
         if self._episodes is None:
-            like = _shapes(self._static, self._agents, states, len(keys))
-            self._episodes = jax.tree.map(zeros_like, like)
+            sizes = len(keys), self._static[1]
+            batched = lambda leaf: jax.ShapeDtypeStruct((*sizes, *leaf.shape), leaf.dtype)  # noqa: E731
+            self._episodes = jax.tree.map(lambda leaf: zeros_like(batched(leaf)), like)
         self._states, self._keys, self._begun = states, keys, False
 
     def advance(self, count: int) -> None:
@@ -131,22 +135,17 @@ def finish(
         count = slicing.next_count(count, took, POLL_SECONDS) if count else FIRST_SLICE
 
 
-def _shapes(
-    static: tuple[Environment, int, bool], agents: Agent, states: PyTree, count: int
-) -> Episode:
-    """The shapes of the episodes of `count` agents, from tracing a single one."""
-    environment, episodes, greedy = static
+def episode_shapes(environment: Environment, agents: Agent, states: PyTree) -> Episode:
+    """The shapes of one episode; `agents` and `states` have a leading axis over agents."""
 
     def of_one(leaf: Any) -> Any:
         return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) if eqx.is_array(leaf) else leaf
 
     def begin(agent: Agent, state: PyTree, key: Key) -> Episode:
-        return begin_episode(agent.frozen(state, greedy), environment, key)
+        return begin_episode(agent.frozen(state), environment, key)
 
-    one = eqx.filter_eval_shape(begin, *jax.tree.map(of_one, (agents, states)), jax.random.key(0))
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((count, episodes, *leaf.shape), leaf.dtype), one
-    )
+    one = jax.tree.map(of_one, (agents, states))
+    return eqx.filter_eval_shape(begin, *one, jax.random.key(0))
 
 
 def _begin(

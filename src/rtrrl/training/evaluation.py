@@ -80,9 +80,10 @@ def evaluate_all(
             )
     else:
         assert isinstance(environment, Environment)
+        environment = checked(environment)
         evaluation = CompiledEvaluation(
             agents,
-            checked(environment),
+            environment,
             episodes=episodes,
             greedy=greedy,
             max_episode_steps=max_episode_steps,

@@ -18,7 +18,7 @@ from rtrrl.agents.tracing import with_traced_settings
 from rtrrl.environments import Environment
 from rtrrl.environments.checks import checked
 from rtrrl.runs.config import RunConfig
-from rtrrl.training.compiled_evaluation import CompiledEvaluation, finish
+from rtrrl.training.compiled_evaluation import CompiledEvaluation, Episode, episode_shapes, finish
 from rtrrl.training.evaluation import evaluation_key
 from rtrrl.training.evaluation_protocol import Poll, Returns
 from rtrrl.training.loop import (
@@ -59,6 +59,7 @@ class ThreadRunner(Runner):
             )
             for agents in self._agents
         ]
+        self._episode: Episode | None = None
 
     @property
     def shards(self) -> list[slice]:
@@ -80,9 +81,12 @@ class ThreadRunner(Runner):
         return list(self._pool.map(work, self._agents, states))
 
     def evaluate(self, states: list[RunnerState], step: int, poll: Poll) -> Returns:
-        for i, (evaluation, seeds) in enumerate(zip(self._evaluations, self._seeds, strict=True)):
-            keys = _evaluation_keys(seeds, jnp.array(step, jnp.int32))
-            evaluation.begin(self.shard_agents(i, states[i]), keys)
+        for i, evaluation in enumerate(self._evaluations):
+            keys = _evaluation_keys(self._seeds[i], jnp.array(step, jnp.int32))
+            agents = self.shard_agents(i, states[i])
+            if self._episode is None:  # tracing them takes a tenth of a second
+                self._episode = episode_shapes(self._environment, self._agents[i], agents)
+            evaluation.begin(agents, keys, self._episode)
         return finish(self._evaluations, poll, self._pool.map)
 
     def template(self, meta: dict[str, Any]) -> PyTree:
