@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from rich.console import Console
 
 from rtrrl.cli.parsing import SEED, Parser, add_common, print_json, whole
 from rtrrl.environments import Environment, HostEnvironment
@@ -38,13 +39,15 @@ def run(args: Sequence[str]) -> int:
             f"{given.dir} has no agent {given.agent}: expected 0 to {len(trained.seeds) - 1}, in "
             "the order of its seeds"
         )
-    episode, renderer, fallback = _record(trained, given)
+    with Console(stderr=True).status("recording an episode"):
+        episode, renderer, fallback = _record(trained, given)
     task, label = trained.environment.name, trained.config.label
     seed, name = trained.seeds[given.agent], trained.config.seed_names[given.agent]
     steps = trained.steps[given.agent]
     title = Title(task, f"{label} · seed {name} · after {steps:,} steps")
     fps = given.fps or int(np.clip((episode.steps + 1) // SECONDS, MIN_FPS, MAX_FPS))
-    size = write(Film(episode, renderer, title), path, fps)
+    with Console(stderr=True).status(f"drawing {episode.steps + 1:,} frames"):
+        size = write(Film(episode, renderer, title), path, fps)
     if given.json:
         print_json(
             {
