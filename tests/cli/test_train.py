@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import pytest
 
 from rtrrl.agents.registry import make_agent
-from rtrrl.cli import main
 from rtrrl.agents.transfer import for_environment
+from rtrrl.cli import main
 from rtrrl.environments import Environment, make
 from rtrrl.environments.wrappers import Wrapper
 from rtrrl.learning.policies import Categorical, GlobalSpread, VarianceScaledScore
@@ -231,7 +231,7 @@ def test_resume_does_not_change_a_run_that_it_refuses(copy, error_of):
     (copy / storage.CONFIG).write_text(text.replace('"hidden_size": 4', '"hidden_size": -4'))
     refused("hidden_size is -4")
     (copy / storage.CONFIG).write_text('{"name": "of another program"}')
-    refused("no config of a run")
+    refused("not the config of a run")
 
 
 def test_a_folder_is_overwritten_only_if_it_is_a_run_and_the_user_says_so(copy, error_of):
@@ -251,7 +251,7 @@ def test_a_folder_is_overwritten_only_if_it_is_a_run_and_the_user_says_so(copy, 
 
 def test_a_file_that_is_no_config_is_refused(finished, error_of):
     Path("list.json").write_text("[]")
-    assert "no config of a run" in error_of("train", "--config", "list.json")
+    assert "not the config of a run" in error_of("train", "--config", "list.json")
     Path("text.json").write_text("hello")
     assert "cannot be read as JSON" in error_of("train", "--config", "text.json")
     Path("type.json").write_text(json.dumps(config(finished) | {"settings": {"type": "RTU"}}))

@@ -179,7 +179,7 @@ class TestDamage:
     @pytest.mark.parametrize("content", [b"PK\x03\x04 a zip", b"{}\n", b"\n"])
     def test_other_files_are_refused(self, path, content):
         path.write_bytes(content)
-        with pytest.raises(RunFolderError, match="is no checkpoint of rtrrl"):
+        with pytest.raises(RunFolderError, match="is not a checkpoint of rtrrl"):
             checkpoints.load(path, LIKE)
 
     def test_a_missing_file_is_refused(self, path):

@@ -98,6 +98,7 @@ class TestRun:
             "agent": "default",
             "steps": 500,
             "seeds": [7, 8],
+            "per_seed": {},
             "best": [7.5, 8.5],
             "final": [7.375, 8.375],
             "steps_per_second": 4e3,
@@ -241,17 +242,21 @@ class TestResume:
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
-            ("config.json", None, "is no run: it has no config.json"),
+            ("config.json", None, "is not a run: it has no config.json"),
             ("config.json", b"{torn", "config.json is damaged: it cannot be read as JSON"),
             ("config.json", b"\xff", "config.json is damaged: it cannot be read as JSON"),
             ("config.json", b"[]", "config.json is damaged: it holds no JSON object"),
-            ("config.json", b'{"task": "X"}', "no config of a run: 'agent' should be of type str"),
+            (
+                "config.json",
+                b'{"task": "X"}',
+                "not the config of a run: 'agent' should be of type str",
+            ),
             ("result.json", b"{torn", "result.json is damaged"),
             ("result.json", b'{"stopped_by": "x"}', "stopped_by is 'x', expected one of budget"),
             ("metrics.jsonl", b"torn\n", "metrics.jsonl is damaged: line 1"),
             ("checkpoint.rtrrl", None, "has no checkpoint.rtrrl"),
             ("checkpoint.rtrrl", b"", "checkpoint.rtrrl is damaged"),
-            ("checkpoint.rtrrl", b"foreign", "is no checkpoint of rtrrl"),
+            ("checkpoint.rtrrl", b"foreign", "is not a checkpoint of rtrrl"),
         ],
     )
     def test_a_damaged_run_is_refused_and_not_changed(self, tmp_path, name, content, message):
@@ -372,7 +377,7 @@ class TestLoad:
         assert snapshot(tmp_path) == before
 
     def test_a_folder_without_a_run(self, tmp_path):
-        with pytest.raises(RunFolderError, match="is no run"):
+        with pytest.raises(RunFolderError, match="is not a run"):
             storage.load_run(tmp_path)
 
     def test_nothing_is_written_for_a_run_in_memory(self, tmp_path, monkeypatch):

@@ -225,7 +225,7 @@ def test_arguments_of_another_type_are_refused(arguments, message):
         ({"seeds": [2**31]}, "seed 2147483648 is too large"),
         ({"patience": 0}, "patience is 0"),
         ({"steps": 1e3}, r"steps is 1000\.0: it must be a whole number"),
-        ({"callbacks": [print]}, "is no callback: expected an rtrrl.Callback"),
+        ({"callbacks": [print]}, "is not a callback: expected an rtrrl.Callback"),
     ],
 )
 def test_invalid_arguments_are_refused_in_one_line(unchecked_train, changes, message, tmp_path):

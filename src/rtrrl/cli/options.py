@@ -39,7 +39,7 @@ class Setting:
 
 
 def settings(module: eqx.Module, path: str = "") -> Iterator[Setting]:
-    """The settings of an agent, then those of its parts; arrays over seeds are no options."""
+    """The settings of an agent, then those of its parts; arrays over seeds are left out."""
     described, parts = _descriptions(type(module)), {}
     for field in dataclasses.fields(module):
         value, here = getattr(module, field.name), f"{path}{field.name}"
@@ -113,17 +113,17 @@ def _number(kind: Callable[[str], Any], expected: str) -> Callable[[str], Any]:
         try:
             return kind(text)
         except (ValueError, KeyError):
-            raise argparse.ArgumentTypeError(f"'{text}' is no {expected}") from None
+            raise argparse.ArgumentTypeError(f"'{text}' is not {expected}") from None
 
     return parse
 
 
 _TYPES: dict[type, Callable[[str], Any]] = {
     bool: _number(
-        lambda text: {"true": True, "false": False}[text.lower()], "truth value: True or False"
+        lambda text: {"true": True, "false": False}[text.lower()], "a truth value: True or False"
     ),
-    int: _number(int, "whole number"),
-    float: _number(float, "number"),
+    int: _number(int, "a whole number"),
+    float: _number(float, "a number"),
     str: str,
 }
 

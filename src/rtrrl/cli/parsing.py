@@ -95,7 +95,9 @@ def json_object(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"'{text}' is no JSON object, such as '{{\"size\": 8}}'")
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a JSON object, such as '{{\"size\": 8}}'"
+        )
     return value
 
 

@@ -209,11 +209,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_bytes())
     except ValueError as error:
-        raise RunFolderError(f"{path} is no config of a run: it cannot be read as JSON") from error
+        raise RunFolderError(
+            f"{path} is not the config of a run: it cannot be read as JSON"
+        ) from error
     match config:
         case {"task": str(), "agent": str(), "settings": dict(), "seeds": [int(), *_]}:
             return config
-    raise RunFolderError(f"{path} is no config of a run: it lacks its task, settings or seeds")
+    raise RunFolderError(f"{path} is not the config of a run: it lacks its task, settings or seeds")
 
 
 def _loggers(given: argparse.Namespace, out: Path) -> list[Callback]:

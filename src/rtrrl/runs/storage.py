@@ -119,8 +119,8 @@ def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
     meta = read_meta(folder / CHECKPOINT)
     if not isinstance(meta.get("step"), int):
         raise RunFolderError(
-            f"{folder / CHECKPOINT} is no checkpoint of a run: it does not say its step; start the "
-            "run again with overwrite"
+            f"{folder / CHECKPOINT} is not the checkpoint of a run: it does not say its step; "
+            "start the run again with overwrite"
         )
     read_metrics(folder)
     return config, meta
@@ -202,13 +202,13 @@ def _read_config(folder: Path) -> dict:
         raise RunFolderError(f"no run at {folder}: there is no such folder; check the path")
     path = folder / CONFIG
     if not path.exists():
-        raise RunFolderError(f"{folder} is no run: it has no {CONFIG}; give the folder of a run")
+        raise RunFolderError(f"{folder} is not a run: it has no {CONFIG}; give the folder of a run")
     config = _read_json(path)
     for name, kind in _REQUIRED.items():
         if not isinstance(config.get(name), kind):
             raise RunFolderError(
-                f"{path} is no config of a run: {name!r} should be of type {kind.__name__}; give "
-                "the folder of a run"
+                f"{path} is not the config of a run: {name!r} should be of type {kind.__name__}; "
+                "give the folder of a run"
             )
     if f"{config.get('versions', {}).get('rtrrl')}".startswith("0.1."):
         raise RunFolderError(
@@ -250,8 +250,8 @@ def _decode(path: Path, number: int, line: bytes) -> dict:
     except (ValueError, TypeError, KeyError):
         pass
     raise RunFolderError(
-        f"{path} is damaged: line {number} is no row of metrics with a step and a seed; restore it "
-        "from a copy, or delete that line"
+        f"{path} is damaged: line {number} is not a row of metrics with a step and a seed; restore "
+        "it from a copy, or delete that line"
     )
 
 

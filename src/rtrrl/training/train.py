@@ -256,7 +256,7 @@ def _with_progress(callbacks: Sequence[Callback], progress: bool) -> Sequence[Ca
     """The callbacks, after a progress bar if there is to be one. **Raises** `RtrrlError`."""
     for callback in callbacks:
         if not isinstance(callback, Callback):
-            raise RtrrlError(f"{callback!r} is no callback: expected an rtrrl.Callback")
+            raise RtrrlError(f"{callback!r} is not a callback: expected an rtrrl.Callback")
     return (ShowProgress(), *callbacks) if progress else callbacks
 
 

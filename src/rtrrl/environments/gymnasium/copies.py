@@ -139,4 +139,4 @@ def _kind(result: Any) -> str:
     if isinstance(result, tuple):
         old = ", as before Gym 0.26" if len(result) == 4 else ""
         return f"{len(result)} values{old}"
-    return f"{result!r:.60}, which is no tuple"
+    return f"{result!r:.60}, which is not a tuple"
