@@ -129,6 +129,7 @@ def test_wrapped_text_is_as_narrow_as_asked_and_loses_nothing():
         assert wrapped.replace("\n", "").replace(" ", "") == text.replace(" ", "")
     assert wrap("short", 200.0, 9.5) == "short"
     assert wrap("two", 0.0, 9.5) == "t\nw\no"
+    assert wrap("two\nwords\there", 200.0, 9.5) == "two words here"
 
 
 # ---------------------------------------------------------------- files

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,7 +136,8 @@ def _arranged(labels: Sequence[str], width: float, gaps: float) -> tuple[list[st
 
 def wrap(text: str, width: float, size: float, weight: str = "normal") -> str:
     """The text in lines that are at most so many points wide in this size of the font."""
-    wrapped, characters = text, len(text)
+    wrapped = text = re.sub(r"[\t\n\v\f\r]+", " ", text)
+    characters = len(text)
     while characters > 1 and (measured := text_width(wrapped, size, weight)) > width:
         longest = max(map(len, wrapped.split("\n")))
         characters = max(1, min(characters - 1, int(longest * width / measured)))
