@@ -88,19 +88,25 @@ class ActorCritic(Agent):
         critic = self.feedback.readout(cell.feature_size, 1, 1.0, critic_key)
         return ParameterGroups(actor, critic, cell)
 
-    def received(
-        self, observation: Observation, reward: Scalar | float = 0.0, discount: Scalar | float = 1.0
-    ) -> tuple[Float[Array, "observations"], Scalar, Scalar]:
-        """What an environment gave, as floats.
+    def observed(self, observation: Observation) -> Float[Array, "observations"]:
+        """An observation as floats.
 
-        **Raises** `RtrrlError` where the observation has another shape than those of the agent's
-        environment, or reward or discount is not one number.
+        **Raises** `RtrrlError` where its shape is not that of the agent's environment.
         """
         expected = f"numbers of shape ({self.observation_size},), as in {self.task}"
         check_array("the observation", observation, (self.observation_size,), REAL, expected)
+        return as_real(observation)
+
+    def received(
+        self, observation: Observation, reward: Scalar, discount: Scalar
+    ) -> tuple[Float[Array, "observations"], Scalar, Scalar]:
+        """The consequence of an action as floats.
+
+        **Raises** `RtrrlError` as `observed`, and where reward or discount is not one number.
+        """
         check_array("the reward", reward, (), REAL, "one number")
         check_array("the discount", discount, (), REAL, "one number")
-        return as_real(observation), as_real(reward), as_real(discount)
+        return self.observed(observation), as_real(reward), as_real(discount)
 
     def cell_input(
         self,
@@ -187,7 +193,7 @@ class FrozenActorCritic(Agent):
 
     def begin(self, state: FrozenState, observation: Observation) -> tuple[FrozenState, Action]:
         agent = self.agent
-        observation, *_ = agent.received(observation)
+        observation = agent.observed(observation)
         x = agent.cell_input(agent.inputs.observations(self.input_stats.observations, observation))
         state = self._act(state, self.params.cell.initial_state(), x, agent.policy.no_noise)
         return state, agent.policy.admissible(state.last.action)

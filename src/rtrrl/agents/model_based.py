@@ -137,7 +137,7 @@ class ModelBased(ActorCritic):
     ) -> tuple[ModelBasedState, Action]:
         """h, Ĵ ← RNN([o, 0, 0], 0, 0);  v ← v̂(h);  e ← 0;  a ~ π(h)."""
         params = state.params
-        observation, *_ = self.received(observation)
+        observation = self.observed(observation)
         input_stats, observation = self.inputs.begin(state.input_stats, observation)
         x = self.cell_input(observation)
         influence = self.rule.restart(params.cell, state.influence)

@@ -148,7 +148,7 @@ class PPO(ActorCritic):
 
     def begin(self, state: PPOState, observation: Observation) -> tuple[PPOState, Action]:
         """h ← f(0, [o, 0, 0]);  a ~ π(h)."""
-        observation, *_ = self.received(observation)
+        observation = self.observed(observation)
         input_stats, observation = self.inputs.begin(state.input_stats, observation)
         x, initial_state = self.cell_input(observation), state.params.cell.initial_state()
         h, outputs, value = _forward(state.params, initial_state, x)
