@@ -163,17 +163,16 @@ import gymnasium
 import numpy as np
 from rtrrl.environments import Gymnasium, make
 
-if __name__ == "__main__":
-    sources = [make("gymnasium/CartPole-v1-pos"), Gymnasium(lambda: gymnasium.make("CartPole-v1"))]
-    for environment in sources:
-        timesteps = []
-        for processes in (False, True):
-            envs = environment.make_vector(2, processes)
-            first = envs.reset([3, 4], np.array([True, True]))
-            timesteps.append((first, *envs.step(np.array([0, 1]))))
-            envs.close()
-        for one, other in zip(*timesteps, strict=True):
-            np.testing.assert_array_equal(one, other)
+sources = [make("gymnasium/CartPole-v1-pos"), Gymnasium(lambda: gymnasium.make("CartPole-v1"))]
+for environment in sources:
+    timesteps = []
+    for processes in (False, True):
+        envs = environment.make_vector(2, processes)
+        first = envs.reset([3, 4], np.array([True, True]))
+        timesteps.append((first, *envs.step(np.array([0, 1]))))
+        envs.close()
+    for one, other in zip(*timesteps, strict=True):
+        np.testing.assert_array_equal(one, other)
 """
 
 

@@ -17,12 +17,12 @@ from rtrrl.agents import Random
 from rtrrl.cells import RTUConfig
 from rtrrl.cli import main
 from rtrrl.environments import Gymnasium, make
-from rtrrl.errors import NonFiniteError, RtrrlError
+from rtrrl.errors import NonFiniteError, RtrrlError, RtrrlWarning
 from rtrrl.runs import checkpoints, storage
 from rtrrl.runs.config import RunConfig
 from rtrrl.runs.locking import LOCK
 from rtrrl.runs.run import StopReason
-from rtrrl.training import trainer
+from rtrrl.training import action_record, trainer
 from rtrrl.training.evaluation import evaluate
 from rtrrl.training.runners import HostRunner
 from tests.helpers import assert_same_bits
@@ -150,14 +150,28 @@ def test_an_environment_that_raises_gives_one_line_and_the_run_is_kept(tmp_path)
 
 
 SCRIPT = """
-import os, signal
-import rtrrl
+import os, signal, sys, threading
+import gymnasium, numpy as np, rtrrl
+from gymnasium.envs.classic_control import CartPoleEnv
 from rtrrl.training.runners import HostRunner
 
-def train(workers, steps=60):
+PARENT = os.getpid()
+
+class Mine(CartPoleEnv):
+    def __init__(self, gravity=1.0, render_mode=None):
+        super().__init__()
+        self.gravity = gravity
+        assert os.getpid() == PARENT or "jax" not in sys.modules, "it takes a second to import"
+
+    def step(self, action):
+        info = {"x": np.zeros(np.random.randint(9)), "unsendable": lambda: 0}
+        return *super().step(action)[:-1], info
+
+gymnasium.register("Mine-v0", Mine)
+
+def train(workers, steps=60, env="gymnasium/Mine-v0(gravity=9.8)"):
     return rtrrl.train(
-        "gymnasium/CartPole-v1", "random", steps=steps, seeds=2, evaluations=1, episodes=1,
-        workers=workers,
+        env, "random", steps=steps, seeds=2, evaluations=1, episodes=1, workers=workers
     )
 
 def interrupted(self, states, count):
@@ -165,18 +179,24 @@ def interrupted(self, states, count):
         os.killpg(0, signal.SIGINT)
     return advance(self, states, min(count, 20))
 
-if __name__ == "__main__":
-    print(train(1).best.tolist())
-    print(train(2).best.tolist())
-    advance, HostRunner.advance = HostRunner.advance, interrupted
+print(train(1).best.tolist())
+print(train(2).best.tolist())
+print(train(2, env=lambda: Mine(gravity=9.8)).best.tolist())
+lock = threading.Lock()
+for env in (lambda: (lock, Mine())[1], lambda: os._exit(3) if os.getpid() != PARENT else Mine()):
     try:
-        train(2, steps=10_000)
-    except rtrrl.errors.TrainingInterrupted as stop:
-        print(stop.run.stopped_by)
+        train(2, env=env)
+    except rtrrl.errors.RtrrlError as error:
+        print(error)
+advance, HostRunner.advance = HostRunner.advance, interrupted
+try:
+    train(2, steps=10_000)
+except rtrrl.errors.TrainingInterrupted as stop:
+    print(stop.run.stopped_by)
 """
 
 
-def test_seeds_in_processes_have_the_same_results_and_end_with_ctrl_c(tmp_path):
+def test_a_script_without_guard_has_its_environments_in_processes_that_end_with_ctrl_c(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(
         [sys.executable, tmp_path / "script.py"],
@@ -186,7 +206,83 @@ def test_seeds_in_processes_have_the_same_results_and_end_with_ctrl_c(tmp_path):
         start_new_session=True,
     )
     assert done.returncode == 0, done.stderr
-    one, two, stopped = done.stdout.splitlines()
-    assert one == two
+    one, *two, unsendable, died, stopped = done.stdout.splitlines()
+    assert two == [one, one]
+    assert "'Mine' cannot be sent to a process (cannot pickle" in unsendable
+    assert "the process of 'Mine' has ended by itself, with exit code 3" in died
     assert stopped == "interrupt"
     assert "Traceback" not in done.stderr
+
+
+class Endless(gymnasium.Env):
+    """Observes the walls that are drawn when it is seeded, and how many resets there were."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Discrete(2)
+    resets = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if seed is not None:
+            self.walls = self.np_random.random()
+        self.resets += 1
+        return np.array([self.walls, self.resets]), {}
+
+    def step(self, action):
+        return np.array([self.walls, self.resets]), 1.0, False, False, {}
+
+
+def continued(environment, steps=30):
+    """The states right before a run is saved, and right after it is loaded."""
+    agent = RTRRL.default(environment, cell=RTUConfig(hidden_size=4))
+    config = RunConfig(agent=agent, environment=environment, steps=100, seeds=(1, 3))
+    with HostRunner(config) as runner, HostRunner(config) as other:
+        before = runner.advance(runner.init(), steps)
+        saved, meta = runner.to_saved(before)
+        shapes = jax.tree.map(lambda leaf: leaf.shape, (saved, other.template(meta)))
+        assert shapes[0] == shapes[1]
+        after = other.from_saved(saved)
+        other.advance(after, 3)
+        return before[0], after[0], saved[1]
+
+
+def test_an_episode_that_is_too_long_to_replay_ends_where_it_is_resumed(monkeypatch):
+    environment = Gymnasium(Endless, keep=(0, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(action_record, "LONGEST", 20)
+        with pytest.warns(RtrrlWarning, match=r"episode of Endless has .*steps: .*\(seeds 1, 3\)"):
+            before, after, record = continued(environment)
+    assert record["actions"].size == 0, "no more than that is saved"
+    assert_same_bits(after.agent_state.params, before.agent_state.params)
+    assert before.episode_return.tolist() == [30.0] * 2
+    assert after.episode_return.tolist() == [0.0] * 2
+    before, after, record = continued(environment)
+    assert record["actions"].shape == (2, 30)
+    assert_same_bits(after, before)
+
+
+def test_an_environment_that_is_seeded_once_begins_its_next_episode_when_it_is_resumed():
+    with pytest.warns(RtrrlWarning, match="cannot be replayed, since the environment is seeded"):
+        before, after, record = continued(Gymnasium(Endless, seed_once=7))
+    assert record["actions"].size == 0
+    assert_same_bits(after.agent_state.params, before.agent_state.params)
+
+
+def test_an_equal_program_is_compiled_once():
+    compiled = []
+
+    def listen(event, *_, **__):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    settings = SETTINGS | {"steps": 20, "evaluations": 1, "episodes": 1}
+    rtrrl.train(TASK, AGENT, **settings)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for gamma in (0.5, 0.25):
+            rtrrl.train(TASK, dataclasses.replace(AGENT, gamma=gamma), **settings)
+        assert not compiled
+        rtrrl.train(TASK, RTRRL.default(TASK, cell=RTUConfig(hidden_size=3)), **settings)
+        assert compiled, "another program is"
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)

@@ -1,7 +1,8 @@
 """Evaluation in environments that Python steps."""
 
+import functools
 import time
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -13,18 +14,17 @@ from rtrrl.environments import VectorEnvironment
 from rtrrl.environments.host import episode_seed
 from rtrrl.training.evaluation_protocol import POLL_SECONDS, Poll, Progress, Returns
 from rtrrl.types import PyTree
+from rtrrl.utils.structure import Structure
 
 
 class HostEvaluator:
-    """Frozen agents side by side, compiled once for all evaluations of a run.
+    """Frozen agents side by side, compiled once for all evaluations of agents like these.
 
     `agents` and the states given to `run` have a leading axis over agents.
     """
 
     def __init__(self, agents: Agent, greedy: bool):
         self._agents, self._greedy = agents, greedy
-        self._begin, self._step = jax.jit(self._begin_all), jax.jit(self._step_all)
-        self._rest: Any = None
 
     def run(
         self,
@@ -39,7 +39,10 @@ class HostEvaluator:
 
         An agent that has finished its own continues, uncounted, until the others have.
         """
-        frozen = self._freeze(states)
+        agents = self._frozen(states)
+        structure = Structure(agents)
+        begin, step = _programs(structure)
+        frozen = structure.arrays(agents)
         words = np.asarray(jax.vmap(jax.random.key_data)(keys)).reshape(len(keys), -1)
         returns: list[list[float]] = [[] for _ in words]
         cut: list[list[bool]] = [[] for _ in words]
@@ -51,10 +54,10 @@ class HostEvaluator:
             if last.any():
                 numbered = np.column_stack([words, counts]).tolist()
                 first = envs.reset([episode_seed(*row) for row in numbered], last)
-                states, action = self._begin(frozen, states, keys, first, last, counts, action)
+                states, action = begin(frozen, states, keys, first, last, counts, action)
                 total[last], steps[last], counts = 0.0, 0, counts + last
             timestep = envs.step(np.asarray(action))
-            states, action = self._step(frozen, states, *timestep[:3])
+            states, action = step(frozen, states, *timestep[:3])
             total, steps = total + timestep.reward, steps + 1
             last = timestep.last | (steps == max_episode_steps)
             for agent in np.flatnonzero(last):
@@ -66,31 +69,30 @@ class HostEvaluator:
                 polled = time.perf_counter()
         return Returns(np.array(returns), np.array(cut))
 
-    def _freeze(self, states: PyTree) -> list[Array]:
+    def _frozen(self, states: PyTree) -> Agent:
         freeze = lambda agent, state: agent.frozen(state, self._greedy)  # noqa: E731
-        frozen = eqx.filter_vmap(freeze, in_axes=eqx.if_array(0))(self._agents, states)
-        arrays, rest = eqx.partition(frozen, eqx.is_array)
-        leaves, structure = jax.tree.flatten(arrays)
-        self._rest = structure, rest
-        return leaves  # a list is the fastest argument of a compiled function
+        return eqx.filter_vmap(freeze, in_axes=eqx.if_array(0))(self._agents, states)
 
-    def _agent(self, leaves: list[Array]) -> Agent:
-        structure, rest = self._rest
-        return eqx.combine(jax.tree.unflatten(structure, leaves), rest)
 
-    def _begin_all(self, leaves, states, keys, first, last, counts, action):
+@functools.lru_cache(maxsize=8)
+def _programs(structure: Structure) -> tuple[Callable, Callable]:
+    """`begin` and `step` of frozen agents, given their arrays."""
+
+    def begin(frozen, states, keys, first, last, counts, action):
         def one(agent, key, observation, count):
             return agent.begin(agent.init(jax.random.fold_in(key, count)), observation)
 
-        initial = eqx.filter_vmap(one)(self._agent(leaves), keys, first, counts)
+        initial = eqx.filter_vmap(one)(structure.tree(frozen), keys, first, counts)
         if states is None:
             return initial
         select = jax.vmap(jax.numpy.where)
         return jax.tree.map(lambda new, old: select(last, new, old), initial, (states, action))
 
-    def _step_all(self, leaves, states, observation, reward, discount):
+    def step(frozen, states, observation, reward, discount):
         def one(agent, state, *timestep):
             state, action, _ = agent.step(state, *timestep)
             return state, action
 
-        return eqx.filter_vmap(one)(self._agent(leaves), states, observation, reward, discount)
+        return eqx.filter_vmap(one)(structure.tree(frozen), states, observation, reward, discount)
+
+    return jax.jit(begin), jax.jit(step)

@@ -4,18 +4,23 @@ Such an environment cannot be written to a file. Saved are the seed and the acti
 episode, which is replayed when a run is resumed.
 """
 
-from typing import Any, ClassVar
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Bool, Float, UInt32
 
+from rtrrl.agents.tracing import with_traced_settings
 from rtrrl.environments.host import HostEnvironment, VectorEnvironment, episode_seed
 from rtrrl.environments.spaces import Box
-from rtrrl.errors import RtrrlError, RunFolderError
+from rtrrl.errors import RtrrlError, RtrrlWarning, RunFolderError
 from rtrrl.runs.config import RunConfig
+from rtrrl.training.action_record import FORGOTTEN, LONGEST, ActionRecord
 from rtrrl.training.evaluation import evaluation_key
 from rtrrl.training.evaluation_protocol import Poll, Returns
 from rtrrl.training.host_evaluation import HostEvaluator
@@ -23,6 +28,7 @@ from rtrrl.training.loop import RunnerState, after_first_observation, after_rese
 from rtrrl.training.runners.base import Runner
 from rtrrl.types import PyTree, TimeStep
 from rtrrl.utils.packing import Packing
+from rtrrl.utils.structure import Structure
 
 
 class HostRunner(Runner):
@@ -41,14 +47,18 @@ class HostRunner(Runner):
         self._environment = config.environment
         self._train_envs: VectorEnvironment | None = None
         self._eval_envs: VectorEnvironment | None = None
-        self._evaluator = HostEvaluator(config.agent, config.greedy)
-        self._episodes = np.zeros(len(config.seeds), np.int32)
-        self._actions: list[list[np.ndarray]] = [[] for _ in config.seeds]
-        self._packing = Packing(self._shapes())
-        self._pack = jax.jit(lambda states: (self._packing.pack(states), states.action))
-        self._unpack = jax.jit(self._packing.unpack)
-        self._step = jax.jit(self._after_step, donate_argnums=0)
-        self._begin = jax.jit(self._after_reset, donate_argnums=0)
+        count, space = len(config.seeds), config.environment.observation_space
+        assert isinstance(space, Box)
+        self._size = space.size
+        agent = with_traced_settings(config.agent, (count,))
+        self._evaluator = HostEvaluator(agent, config.greedy)
+        structure = Structure(agent)
+        self._programs = _programs(structure, count, space.size)
+        self._settings = structure.arrays(agent)
+        self._episodes = np.zeros(count, np.int32)
+        self._record = ActionRecord(
+            count, self._programs.shapes.action, self._environment.replayable
+        )
 
     @property
     def shards(self) -> list[slice]:
@@ -57,21 +67,21 @@ class HostRunner(Runner):
     def init(self, start: PyTree | None = None) -> list[RunnerState]:
         seeds = jnp.array(self._config.seeds, jnp.uint32)
         observations = self._reset(np.ones(len(self._config.seeds), bool))
-        return [self._compiled(jax.jit(self._first)(seeds, observations, start))]
+        return [self._compiled(self._programs.first(self._settings, seeds, observations, start))]
 
     def advance(self, states: list[RunnerState], count: int) -> list[RunnerState]:
-        vectors, action = self._pack(states[0])
+        programs, settings = self._programs, self._settings
+        vectors, action = programs.pack(states[0])
         action = np.asarray(action)
         for _ in range(count):
-            for record, each in zip(self._actions, action, strict=True):
-                record.append(each)
+            self._record.append(action)
             timestep = self._envs.step(action)
-            vectors, action = self._step(vectors, *timestep)
+            vectors, action = programs.step(vectors, settings, *timestep)
             if timestep.last.any():
                 observations = self._reset(timestep.last)
-                vectors, action = self._begin(vectors, observations, timestep.last)
+                vectors, action = programs.begin(vectors, settings, observations, timestep.last)
             action = np.asarray(action)
-        return [self._unpack(vectors)]
+        return [programs.unpack(vectors)]
 
     def evaluate(self, states: list[RunnerState], step: int, poll: Poll) -> Returns:
         """In environments of their own."""
@@ -89,7 +99,7 @@ class HostRunner(Runner):
         )
 
     def template(self, meta: dict[str, Any]) -> PyTree:
-        states = self._shapes()
+        states = self._programs.shapes
         count, length = len(self._config.seeds), meta.get("recorded")
         if not isinstance(length, int):
             raise RunFolderError("the checkpoint lacks the length of its current episodes")
@@ -99,52 +109,75 @@ class HostRunner(Runner):
         return [states], {"actions": record, "steps": numbers, "episodes": numbers}
 
     def to_saved(self, states: list[RunnerState]) -> tuple[PyTree, dict[str, Any]]:
-        """With the actions of the current episodes, the shorter ones padded."""
-        steps = np.array([len(record) for record in self._actions], np.int32)
-        length, action = int(steps.max()), np.asarray(states[0].action)
-        actions = np.zeros((len(steps), length, *action.shape[1:]), action.dtype)
-        for row, record in zip(actions, self._actions, strict=True):
-            row[: len(record)] = np.reshape(record, (len(record), *row.shape[1:]))
-        episodes = jnp.array(self._episodes)
-        record = {"actions": jnp.array(actions), "steps": jnp.array(steps), "episodes": episodes}
-        return (states, record), {"recorded": length}
+        """With the actions of the current episodes that can be replayed."""
+        actions, lengths = self._record.saved()
+        record = {"actions": actions, "steps": lengths, "episodes": self._episodes.copy()}
+        return (states, record), {"recorded": actions.shape[1]}
 
     def states_in(self, saved: PyTree) -> list[RunnerState]:
         states, _ = saved
         return states
 
     def from_saved(self, saved: PyTree) -> list[RunnerState]:
-        """Replays the current episodes up to where they were."""
+        """Replays the current episodes up to where they were; forgotten ones end there."""
         states, record = saved
-        self._episodes = np.array(record["episodes"])
-        steps, actions = np.array(record["steps"]), np.array(record["actions"])
-        self._actions = [list(row[:n]) for row, n in zip(actions, steps, strict=True)]
-        longest = int(steps.max())
-        last = np.ones(len(steps), bool)
+        actions, lengths = np.array(record["actions"]), np.array(record["steps"])
+        forgotten = lengths == FORGOTTEN
+        self._episodes = np.array(record["episodes"]) + forgotten
+        self._record.load(actions, lengths)
+        self._record.restart(forgotten)
+        steps, last = np.maximum(lengths, 0), np.ones(len(lengths), bool)
+        longest, observations = int(steps.max()), np.zeros((len(steps), self._size), np.float32)
         # all finish together: an environment with fewer steps to replay is reset later
         for time in range(longest + 1):
             index = steps - longest + time
             if (mask := last | (index == 0)).any():
-                self._envs.reset(self._episode_seeds(), mask)
+                observations = self._envs.reset(self._episode_seeds(), mask)
             if time < longest:
                 row = [each[max(0, at)] for each, at in zip(actions, index, strict=True)]
                 last = self._envs.step(np.stack(row)).last
-        return [self._compiled(states[0])]
+        continued = self._compiled(states[0])
+        if not forgotten.any():
+            return [continued]
+        self._warn(forgotten)
+        return [self._after_cut(continued, observations, forgotten)]
 
     def close(self) -> None:
         for envs in (self._train_envs, self._eval_envs):
             if envs is not None:
                 envs.close()
 
+    def _after_cut(
+        self, states: RunnerState, observations: np.ndarray, cut: Bool[np.ndarray, " seeds"]
+    ) -> RunnerState:
+        """The agents begin another episode where `cut` is true, without having seen its end."""
+        returns = jnp.where(cut, 0.0, states.episode_return)
+        states = eqx.tree_at(lambda states: states.episode_return, states, returns)
+        vectors, _ = self._programs.pack(states)
+        vectors, _ = self._programs.begin(vectors, self._settings, observations, cut)
+        return self._programs.unpack(vectors)
+
+    def _warn(self, forgotten: Bool[np.ndarray, " seeds"]) -> None:
+        seeds = [seed for seed, cut in zip(self._config.seeds, forgotten, strict=True) if cut]
+        why = (
+            f"has taken more than {LONGEST:,} steps"
+            if self._environment.replayable
+            else "cannot be replayed, since the environment is seeded once"
+        )
+        warnings.warn(
+            f"the current episode of {self._environment.name} {why}: the next one begins (seeds "
+            f"{', '.join(map(str, seeds))})",
+            RtrrlWarning,
+            stacklevel=2,
+        )
+
     def _compiled(self, states: RunnerState) -> RunnerState:
         """The same states, after compiling the step, so that no speed includes compilation."""
-        space = self._environment.observation_space
-        assert isinstance(space, Box)
-        count = len(self._config.seeds)
-        observation, number = np.zeros((count, space.size), np.float32), np.zeros(count, np.float32)
-        last = np.zeros(count, bool)
-        self._step(self._pack(states)[0], observation, number, number, last)
-        self._begin(self._pack(states)[0], observation, last)
+        count, programs = len(self._config.seeds), self._programs
+        observation = np.zeros((count, self._size), np.float32)
+        number, last = np.zeros(count, np.float32), np.zeros(count, bool)
+        programs.step(programs.pack(states)[0], self._settings, observation, number, number, last)
+        programs.begin(programs.pack(states)[0], self._settings, observation, last)
         return states
 
     def _make_envs(self) -> VectorEnvironment:
@@ -161,23 +194,34 @@ class HostRunner(Runner):
         pairs = zip(self._config.seeds, self._episodes, strict=True)
         return [episode_seed(seed, int(number)) for seed, number in pairs]
 
-    def _reset(self, mask: np.ndarray) -> Float[np.ndarray, "seeds observation"]:
+    def _reset(self, mask: Bool[np.ndarray, " seeds"]) -> Float[np.ndarray, "seeds observation"]:
         """The next episode of the environments in `mask`."""
         self._episodes = self._episodes + mask.astype(np.int32)
-        for i in np.flatnonzero(mask):
-            self._actions[i] = []
+        self._record.restart(mask)
         return self._envs.reset(self._episode_seeds(), mask)
 
-    def _shapes(self) -> RunnerState:
-        count = len(self._config.seeds)
-        space = self._environment.observation_space
-        assert isinstance(space, Box)
-        observation = jax.ShapeDtypeStruct((count, space.size), np.float32)
-        seeds = jax.ShapeDtypeStruct((count,), np.uint32)
-        return jax.eval_shape(self._first, seeds, observation, None)
 
-    def _first(
-        self,
+class _Programs(NamedTuple):
+    """Compiled for all seeds together; arrays of the agent's settings are arguments."""
+
+    shapes: RunnerState
+    first: Callable
+    """Settings, seeds, observations, initial agents or None -> states."""
+    pack: Callable
+    """States -> vectors, actions."""
+    unpack: Callable
+    step: Callable
+    """Vectors, settings, time step -> vectors, actions."""
+    begin: Callable
+    """Vectors, settings, observations, which seeds -> vectors, actions."""
+
+
+@functools.lru_cache(maxsize=8)
+def _programs(structure: Structure, count: int, size: int) -> _Programs:
+    """The programs of `count` agents, given the structure of their settings."""
+
+    def first(
+        settings: list[Array],
         seeds: UInt32[Array, "seeds"],
         observations: Float[Array, "seeds n"],
         start: PyTree | None,
@@ -185,25 +229,41 @@ class HostRunner(Runner):
         def one(agent, seed, observation, start):
             return after_first_observation(agent, None, observation, jax.random.key(seed), start)
 
-        return eqx.filter_vmap(one, in_axes=(eqx.if_array(0), 0, 0, eqx.if_array(0)))(
-            self._config.agent, seeds, observations, start
-        )
+        return _over_seeds(one, structure.tree(settings), seeds, observations, start)
 
-    def _after_step(self, vectors, *timestep):
+    def shapes() -> RunnerState:
+        zeros = jnp.zeros((count, size)), None
+        return first(structure.zeros(), jnp.zeros(count, jnp.uint32), *zeros)
+
+    like = jax.eval_shape(shapes)
+    packing = Packing(like)
+
+    def after(one, vectors, settings, *arguments):
+        states = packing.unpack(vectors)
+        states = _over_seeds(one, structure.tree(settings), states, *arguments)
+        return packing.pack(states), states.action
+
+    def step(vectors, settings, *timestep):
         def one(agent, state, *timestep):
             return after_step(agent, state, None, TimeStep(*timestep))
 
-        return self._over_seeds(one, vectors, *timestep)
+        return after(one, vectors, settings, *timestep)
 
-    def _after_reset(self, vectors, observations, last):
+    def begin(vectors, settings, observations, last):
         def one(agent, state, observation, last):
             return after_reset(agent, state, None, observation, last)
 
-        return self._over_seeds(one, vectors, observations, last)
+        return after(one, vectors, settings, observations, last)
 
-    def _over_seeds(self, one, vectors, *arguments):
-        """From packed states to packed states and their actions."""
-        axes = (eqx.if_array(0), 0, *(0 for _ in arguments))
-        states = self._packing.unpack(vectors)
-        states = eqx.filter_vmap(one, in_axes=axes)(self._config.agent, states, *arguments)
-        return self._packing.pack(states), states.action
+    return _Programs(
+        shapes=like,
+        first=jax.jit(first),
+        pack=jax.jit(lambda states: (packing.pack(states), states.action)),
+        unpack=jax.jit(packing.unpack),
+        step=jax.jit(step, donate_argnums=0),
+        begin=jax.jit(begin, donate_argnums=0),
+    )
+
+
+def _over_seeds(function: Callable, *arguments: Any) -> Any:
+    return eqx.filter_vmap(function, in_axes=eqx.if_array(0))(*arguments)
