@@ -178,7 +178,7 @@ def _missing(error: Exception) -> str:
     return f"needs more than gymnasium: {error}"
 
 
-def _unknown(source: str) -> UnknownNameError:
+def _unknown(source: str) -> RtrrlError:
     import gymnasium
 
     package, _, id = split_arguments(source)[0].rpartition(":")
@@ -190,4 +190,6 @@ def _unknown(source: str) -> UnknownNameError:
             package
         )
     ]
+    if not known:
+        return RtrrlError(f"the module '{package}' registers no environment '{id}'")
     return UnknownNameError(f"{package or 'gymnasium'} environment", id, known)
