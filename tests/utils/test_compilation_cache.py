@@ -196,7 +196,7 @@ def test_a_second_process_of_python_compiles_nothing(tmp_path, given):
     assert first[0] == second[0]
     (hits, misses), (hits_then, misses_then) = (map(int, run[1].split()) for run in (first, second))
     assert (hits, misses_then) == (0, 0)
-    assert hits_then == misses > 0
+    assert 0 < hits_then <= misses  # what is not traced again needs no constants
     assert bool(programs(tmp_path / "programs")) == given
 
 
