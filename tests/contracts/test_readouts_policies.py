@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtrrl.environments import Box, Discrete, MultiDiscrete
+from rtrrl.environments import Box, Discrete, MultiDiscrete, Product
 from rtrrl.errors import UnsupportedSpaceError
 from rtrrl.learning.policies import (
     Categorical,
     Factored,
     Gaussian,
     GlobalSpread,
+    Joint,
     VarianceScaledScore,
     policy_for,
 )
@@ -32,6 +33,11 @@ POLICIES = {
     "global": Gaussian((-2.0, 0.0), (4.0, 1.0), GlobalSpread()),
     "unbounded": Gaussian((-np.inf,), (np.inf,)),
     "gain": Gaussian((-2.0, -np.inf), (4.0, np.inf), gain=0.3),
+    "one-sided": Gaussian((10.0, -np.inf), (np.inf, 3.0)),
+    "joint": Joint(Factored((3, 2)), Gaussian((-2.0, 10.0), (4.0, np.inf))),
+    "joint with exploration": Joint(
+        Factored((3, 2), 0.2), Gaussian((-2.0,), (4.0,), GlobalSpread(), narrowest=0.2, gain=0.3)
+    ),
 }
 DRAWS = 4000
 
@@ -159,7 +165,7 @@ def test_random_actions_by_hand():
     assert float(policy.entropy(y)) == pytest.approx(-(pi @ np.log(pi)), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["categorical with exploration", "factored with exploration"])
+@pytest.mark.parametrize("name", [name for name in POLICIES if "exploration" in name])
 def test_entropy_gradient_of_a_mixture_is_the_derivative(name, x64):
     policy = POLICIES[name]
     y = outputs(policy)
@@ -204,6 +210,78 @@ def test_unbounded_gaussian_is_in_natural_units():
     policy = Gaussian((-np.inf,), (np.inf,))
     assert float(policy.mode(jnp.array([5.0, 0.0]))[0]) == 5.0
     np.testing.assert_array_equal(policy.admissible(jnp.array([1e6])), [1e6])
+
+
+@pytest.mark.parametrize(("low", "high", "inwards"), [(10.0, np.inf, 1), (-np.inf, -10.0, -1)])
+def test_one_bound_is_one_unit_from_the_centre(low, high, inwards):
+    """Away from the bound the mean moves in natural units; towards it, it never arrives."""
+    policy = Gaussian((low,), (high,))
+    mean = lambda m: inwards * float(policy.mode(jnp.array([inwards * m, 0.0]))[0])  # noqa: E731
+    bound = mean(0.0) - 1
+    assert bound == 10
+    assert mean(50.0) - bound == pytest.approx(51)
+    assert mean(-3.0) - bound == pytest.approx(np.exp(-3), rel=1e-3)
+    inside = inwards * np.asarray(draws(policy, jnp.zeros(2))) > bound
+    assert inside.mean() == pytest.approx(0.84, abs=0.03)
+    np.testing.assert_array_equal(policy.admissible(jnp.array([-inwards * 1e6])), [inwards * bound])
+    np.testing.assert_array_equal(policy.no_action, [inwards * (bound + 1)])
+
+
+def test_a_dimension_without_width_is_constant():
+    """The other dimension is as if it were alone."""
+    both, alone = Gaussian((3.0, -1.0), (3.0, 1.0)), Gaussian((-1.0,), (1.0,))
+    y, y_alone = jnp.array([9.0, 0.3, -9.0, 0.2]), jnp.array([0.3, 0.2])
+    action = both.sample(jax.random.key(0), y)
+    assert both.admissible(action)[0] == 3
+    assert both.encode(action)[0] == 0
+    for function in ("log_probability", "score"):
+        got, expected = (
+            getattr(both, function)(y, action),
+            getattr(alone, function)(y_alone, action[1:]),
+        )
+        np.testing.assert_allclose(got[1::2] if got.ndim else got, expected, rtol=1e-6)
+    assert both.entropy(y) == alone.entropy(y_alone)
+    np.testing.assert_array_equal(both.score(y, action)[::2], 0)
+    np.testing.assert_array_equal(both.entropy_gradient(y)[::2], 0)
+    assert np.isfinite(both.noise(y, action)).all()
+    assert float(Gaussian((3.0,), (3.0,)).entropy(jnp.zeros(2))) == 0
+
+
+@pytest.mark.parametrize("bound", [1e20, float(np.finfo(np.float32).max), 1.7e308])
+def test_absurd_bounds_are_as_none(bound):
+    absurd, unbounded = Gaussian((-bound,), (bound,)), Gaussian((-np.inf,), (np.inf,))
+    y, action = jnp.array([0.7, 0.1]), jnp.array([1.3])
+    for function in ("log_probability", "score", "noise"):
+        given = getattr(absurd, function)(y, action), getattr(unbounded, function)(y, action)
+        np.testing.assert_array_equal(*given)
+    np.testing.assert_array_equal(absurd.admissible(jnp.array([1e6])), [1e6])
+
+
+def test_bounds_with_nothing_between_them_have_no_policy():
+    with pytest.raises(UnsupportedSpaceError, match="entry 1 of a Box ranges from 2"):
+        Gaussian((0.0, 2.0), (1.0, 1.0))
+
+
+def test_a_joint_policy_is_the_product_of_its_parts():
+    policy = POLICIES["joint"].with_exploration()
+    choices, numbers = policy.choices, policy.numbers
+    assert (choices, numbers) == (
+        POLICIES["joint"].choices.with_exploration(),
+        POLICIES["joint"].numbers.with_exploration(),
+    )
+    assert policy.num_constants == numbers.num_constants == 2
+    y = outputs(policy)
+    action, noise = policy.sample(jax.random.key(0), y), jnp.array([0.5, -0.5])
+    (y_c, y_n), (c, x) = np.split(y, [5]), (action[:2].astype(int), action[2:])
+    both = choices.log_probability(y_c, c) + numbers.log_probability(y_n, x)
+    assert policy.log_probability(y, action) == pytest.approx(both)
+    expected = [*choices.score(y_c, c), *numbers.score_after(y_n, x, noise)]
+    np.testing.assert_allclose(policy.score_after(y, action, noise), expected, rtol=1e-6)
+    np.testing.assert_array_equal(policy.noise(y, action), numbers.noise(y_n, x))
+    np.testing.assert_array_equal(policy.encode(action), [*choices.encode(c), *numbers.encode(x)])
+    after = policy.sample_after(jax.random.key(0), y, noise)
+    np.testing.assert_array_equal(after[:2], action[:2])
+    assert (after[2:] != action[2:]).all(), "given the noise, another distribution"
 
 
 def test_factored_choices_are_independent():
@@ -260,12 +338,23 @@ def test_policy_for_a_space():
     assert policy_for(Discrete(3)) == Categorical(3)
     assert policy_for(MultiDiscrete((3, 2))) == Factored((3, 2))
     assert policy_for(Box.of(-1, 1, (2,))) == Gaussian((-1.0, -1.0), (1.0, 1.0))
+    product = Product(MultiDiscrete((3, 2)), Box.of(-1, np.inf, (1,)))
+    joint = policy_for(product)
+    assert joint == Joint(Factored((3, 2)), Gaussian((-1.0,), (np.inf,)))
+    assert joint.action_space == product
 
 
-@pytest.mark.parametrize("space", [Box.of(0, 1, (2, 2)), "a dictionary"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        Box.of(0, 1, (2, 2)),
+        Product(MultiDiscrete((2,)), Box.of(0, 1, (2, 2))),
+        "a dictionary",
+    ],
+)
 def test_an_unsupported_space_is_named(space):
     with pytest.raises(
-        UnsupportedSpaceError, match="expected Discrete, MultiDiscrete or a flat Box"
+        UnsupportedSpaceError, match="expected Discrete, MultiDiscrete, a flat Box"
     ) as refusal:
         policy_for(space)
     assert str(space) in str(refusal.value)

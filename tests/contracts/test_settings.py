@@ -13,7 +13,7 @@ import pytest
 import rtrrl
 from rtrrl.agents.actor_critic import FrozenActorCritic
 from rtrrl.agents.registry import PRESETS, make_agent
-from rtrrl.environments import Box, make
+from rtrrl.environments import Box, MultiDiscrete, Product, make
 from rtrrl.environments.spaces import MultiDiscrete, Product
 from rtrrl.errors import SettingError
 from rtrrl.learning import optimizers
@@ -38,6 +38,7 @@ EXAMPLES = [
     policy_for(make(TASK).action_space),
     policy_for(make("MinesweeperEasy").action_space),
     policy_for(ContinuousBandit().action_space),
+    policy_for(Product(MultiDiscrete((2,)), ContinuousBandit().action_space)),
     policy_for(Product(MultiDiscrete((2, 3)), Box.of(-1, 1, (2,)))),
     optimizers.PerGroup(_SGD, _SGD, _SGD),
     optimizers.MeanOverEnvs(ADAM),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -12,10 +13,9 @@ from rtrrl.gradients import RULES
 from rtrrl.learning.exploration_bonus import BONUSES
 from rtrrl.learning.normalizers import OBSERVATION_NORMALIZERS, REWARD_NORMALIZERS
 from rtrrl.learning.optimizers import OPTIMIZERS
-from rtrrl.learning.policies import NOISES, POLICIES, SCORES, SPREADS
+from rtrrl.learning.policies import NOISES, POLICIES, SCORES, SPREADS, Joint
 from rtrrl.learning.readouts import FEEDBACKS
 from rtrrl.learning.traces import TRACES
-from rtrrl.utils import validation
 from rtrrl.utils.registry import Registry
 
 Module = TypeVar("Module", bound=eqx.Module)
@@ -76,9 +76,7 @@ def set_path(module: Module, path: str, value: Any) -> Module:
     if inner:
         value = set_path(getattr(module, field), inner, value)
     try:
-        changed = dataclasses.replace(module, **{field: value})
-        validation.check_parts(changed)
-        return changed
+        return dataclasses.replace(module, **{field: value})
     except RtrrlError:
         raise
     except (TypeError, ValueError) as error:
@@ -98,14 +96,16 @@ def with_parts(agent: Module, parts: Mapping[str, Any]) -> Module:
     for part in given:
         top, _, inner = part.path.partition(".")
         whole, value = fields.get(top, getattr(agent, top, None)), parts[part.flag]
-        if whole is None or (inner and not hasattr(whole, inner)):
+        if inner and isinstance(whole, Joint):
+            inner = f"numbers.{inner}"  # only a Gaussian has parts
+        if whole is None or (inner and not hasattr(whole, inner.partition(".")[0])):
             kind = type(agent if whole is None else whole).__name__.removesuffix("Config")
             raise RtrrlError(
                 f"{part.flag}={value!r:.80} does not apply: {kind} has no {inner or top}"
             )
         if isinstance(value, str):
             value = part.members.make(value, *part.arguments(agent))
-            if type(value) is type(getattr(whole, inner) if inner else whole):
+            if type(value) is type(attrgetter(inner)(whole) if inner else whole):
                 continue
         fields[top] = set_path(whole, inner, value) if inner else value
     if not fields:

@@ -17,10 +17,11 @@ from rtrrl.agents.rollout_buffer import Rollout, Sequences, Transition
 from rtrrl.agents.state import Carry, initial_carry, step_key
 from rtrrl.cells.base import Input, State
 from rtrrl.environments import AbstractEnvironment
+from rtrrl.errors import SettingError
 from rtrrl.learning import readouts
 from rtrrl.learning.input_pipeline import InputPipeline, InputStatistics
 from rtrrl.learning.optimizers import Adam, OptaxOptimizer, ParameterGroups
-from rtrrl.learning.policies import Gaussian, PlainScore, Policy, WhiteNoise
+from rtrrl.learning.policies import Gaussian, Joint, PlainScore, Policy, WhiteNoise
 from rtrrl.learning.returns import td_error
 from rtrrl.types import Key, PyTree, Scalar, parameters
 from rtrrl.utils import validation
@@ -58,7 +59,7 @@ class PPO(ActorCritic):
     In each epoch the agent descends the loss of shuffled minibatches of whole sequences, by
     backpropagation through time within each. A float may be an array with one entry per seed.
 
-    **Raises** `ValueError` where a setting is out of its range or does not apply to PPO.
+    **Raises** `SettingError` where a setting is out of its range or does not apply to PPO.
     """
 
     task: str = eqx.field(static=True)
@@ -101,27 +102,34 @@ class PPO(ActorCritic):
     """Whether the cell's input includes the last action and reward."""
 
     def __check_init__(self) -> None:
-        validation.check_parts(self)
         if not isinstance(self.feedback, readouts.Symmetric):
-            raise ValueError(
+            raise SettingError(
                 f"feedback is {self.feedback}: PPO backpropagates through the readouts' own weights"
             )
-        if isinstance(self.policy, Gaussian) and self.policy.score_estimator != PlainScore():
-            raise ValueError(
+        numbers = self.policy.numbers if isinstance(self.policy, Joint) else self.policy
+        if isinstance(numbers, Gaussian) and numbers.score_estimator != PlainScore():
+            raise SettingError(
                 "PPO differentiates probabilities itself: score_estimator must be PlainScore()"
             )
-        if isinstance(self.policy, Gaussian) and self.policy.noise_process != WhiteNoise():
-            raise ValueError("PPO samples independently: noise_process must be WhiteNoise()")
-        for name in ("rollout", "sequence", "minibatches", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        if isinstance(numbers, Gaussian) and numbers.noise_process != WhiteNoise():
+            raise SettingError("PPO samples independently: noise_process must be WhiteNoise()")
+        validation.counts(
+            rollout=self.rollout,
+            sequence=self.sequence,
+            minibatches=self.minibatches,
+            epochs=self.epochs,
+        )
         if self.rollout % (self.sequence * self.minibatches):
-            raise ValueError(
+            raise SettingError(
                 f"rollout is {self.rollout}: it must be a multiple of sequence x minibatches, "
                 f"{self.sequence} x {self.minibatches}"
             )
         validation.in_unit_interval(gamma=self.gamma, gae_lambda=self.gae_lambda)
-        validation.positive_or_inf(decay_steps=self.decay_steps)
+        validation.nonnegative(advantage_floor=self.advantage_floor)
+        validation.positive_or_inf(ratio_clip=self.ratio_clip, decay_steps=self.decay_steps)
+        validation.finite(
+            value_coefficient=self.value_coefficient, entropy_coefficient=self.entropy_coefficient
+        )
 
     @classmethod
     def default(cls, environment: str | AbstractEnvironment, **changes: Any) -> Self:

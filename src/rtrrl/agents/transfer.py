@@ -7,8 +7,8 @@ import equinox as eqx
 
 from rtrrl.agents.base import Agent, environment_spec
 from rtrrl.environments import AbstractEnvironment
-from rtrrl.environments.spaces import Space
-from rtrrl.learning.policies import Policy, policy_for
+from rtrrl.environments.spaces import Product, Space
+from rtrrl.learning.policies import Joint, Policy, policy_for
 
 Module = TypeVar("Module", bound=eqx.Module)
 
@@ -29,6 +29,10 @@ def for_environment(agent: Agent, environment: AbstractEnvironment) -> Agent:
 
 def _for_space(policy: Policy, space: Space) -> Policy:
     other = policy_for(space)
+    if isinstance(policy, Joint) and isinstance(space, Product):
+        choices = _for_space(policy.choices, space.choices)
+        numbers = _for_space(policy.numbers, space.numbers)
+        return dataclasses.replace(policy, choices=choices, numbers=numbers)
     sizes = ("num_actions", "sizes", "low", "high")
     same = _replace(policy, {size: getattr(other, size) for size in sizes if hasattr(other, size)})
     if same.action_space == space:

@@ -18,6 +18,7 @@ from rtrrl.environments.registry import tasks as tasks
 from rtrrl.environments.spaces import Box as Box
 from rtrrl.environments.spaces import Discrete as Discrete
 from rtrrl.environments.spaces import MultiDiscrete as MultiDiscrete
+from rtrrl.environments.spaces import Product as Product
 from rtrrl.environments.spaces import Space as Space
 from rtrrl.environments.wrappers import Flattened as Flattened
 from rtrrl.environments.wrappers import Masked as Masked

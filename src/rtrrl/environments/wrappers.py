@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from rtrrl.environments.base import Environment
-from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete, Product, Space
 from rtrrl.errors import RtrrlError, UnsupportedSpaceError
 from rtrrl.types import Key, TimeStep
 
@@ -201,16 +201,26 @@ class Flattened(ObservationWrapper):
             return Box.of(0, 1, (space.n,))
         if isinstance(space, MultiDiscrete):
             return Box.of(0, 1, (sum(space.sizes),))
+        if isinstance(space, Product):
+            ones, box = sum(space.choices.sizes), space.numbers
+            low, high = (0.0,) * ones + box.low, (1.0,) * ones + box.high
+            return Box((ones + box.size,), low, high)
         return Box((space.size,), space.low, space.high)
 
     def observation(self, observation: Shaped[Array, "..."]) -> Float[Array, " observed"]:
-        space = self.env.observation_space
-        if isinstance(space, Discrete):
-            return jax.nn.one_hot(observation, space.n, dtype=jnp.float32)
-        if isinstance(space, MultiDiscrete):
-            entries = zip(observation, space.sizes, strict=True)
-            return jnp.concatenate([jax.nn.one_hot(i, n, dtype=jnp.float32) for i, n in entries])
-        return jnp.ravel(observation).astype(jnp.float32)
+        return _flat(self.env.observation_space, observation)
+
+
+def _flat(space: Space, observation: Shaped[Array, "..."]) -> Float[Array, " observed"]:
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(observation, space.n, dtype=jnp.float32)
+    if isinstance(space, MultiDiscrete):
+        entries = zip(observation, space.sizes, strict=True)
+        return jnp.concatenate([jax.nn.one_hot(i, n, dtype=jnp.float32) for i, n in entries])
+    if isinstance(space, Product):
+        choices, numbers = space.split(observation)
+        return jnp.concatenate([_flat(space.choices, choices), _flat(space.numbers, numbers)])
+    return jnp.ravel(observation).astype(jnp.float32)
 
 
 class TruncationAsTermination(Wrapper):

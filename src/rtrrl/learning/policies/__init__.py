@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from rtrrl.environments.spaces import Box, Discrete, MultiDiscrete, Product, Space
 from rtrrl.errors import UnsupportedSpaceError
 from rtrrl.learning.policies.base import Policy
 from rtrrl.learning.policies.categorical import Categorical, Factored
@@ -18,6 +18,7 @@ from rtrrl.learning.policies.gaussian import (
     StateSpread,
     VarianceScaledScore,
 )
+from rtrrl.learning.policies.joint import Joint
 from rtrrl.learning.policies.noise import NOISES, AutoregressiveNoise, NoiseProcess, WhiteNoise
 from rtrrl.utils.registry import Registry
 
@@ -25,7 +26,8 @@ from rtrrl.utils.registry import Registry
 def policy_for(space: Any) -> Policy:
     """The natural policy for an action space.
 
-    **Raises** `UnsupportedSpaceError` where it is no `Discrete`, `MultiDiscrete` or flat `Box`.
+    **Raises** `UnsupportedSpaceError` where it is not a `Discrete`, `MultiDiscrete`, flat `Box` or
+    `Product` of the last two.
     """
     match space:
         case Discrete(n):
@@ -34,8 +36,11 @@ def policy_for(space: Any) -> Policy:
             return Factored(sizes)
         case Box(shape=(_,), low=low, high=high):
             return Gaussian(low, high)
+        case Product(MultiDiscrete(sizes), Box(shape=(_,), low=low, high=high)):
+            return Joint(Factored(sizes), Gaussian(low, high))
     raise UnsupportedSpaceError(
-        f"the action space {space} is not supported: expected Discrete, MultiDiscrete or a flat Box"
+        f"the action space {space} is not supported: expected Discrete, MultiDiscrete, a flat Box, "
+        "or a Product of the last two"
     )
 
 
@@ -57,6 +62,7 @@ POLICIES: Registry[Policy] = Registry(
         "categorical": _fitting(Categorical),
         "factored": _fitting(Factored),
         "gaussian": _fitting(Gaussian),
+        "joint": _fitting(Joint),
     },
 )
 """The policies by name; a factory takes the action space."""
@@ -71,6 +77,7 @@ __all__ = [
     "Factored",
     "Gaussian",
     "GlobalSpread",
+    "Joint",
     "NoiseProcess",
     "PlainScore",
     "Policy",

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rtrrl.environments.spaces import Box
 from rtrrl.learning.policies.base import Outputs, Policy
@@ -19,8 +19,11 @@ from rtrrl.utils.registry import Registry
 
 Dimensions = Float[Array, "dimensions"]
 
+NARROWEST = 1e-15
+"""The width up to which a dimension is constant: the squares of less vanish in float32."""
 
-class Spread(eqx.Module):
+
+class Spread(validation.Settings):
     """The parametrisation of a Gaussian's σ."""
 
     @abc.abstractmethod
@@ -42,7 +45,7 @@ class GlobalSpread(Spread):
         return dimensions
 
 
-class ScoreEstimator(eqx.Module):
+class ScoreEstimator(validation.Settings):
     """The direction in the outputs that increases an action's log-probability."""
 
     @abc.abstractmethod
@@ -78,16 +81,26 @@ class VarianceScaledScore(ScoreEstimator):
 class Gaussian(Policy):
     """π(a | y) = N(μ, σ²) with y = [m, s], per action dimension.
 
-        μ = centre + half · tanh(gain m) where the space is bounded, else gain m
+        μ = centre + half · f(gain m)
         σ = half · exp(l + (1 − l) sigmoid(s + log −l)), l = log narrowest
 
-    `half` is half the space's width, 1 where it is unbounded. σ lies between narrowest · half and
-    e · half, and s = 0 is σ = half. Both bounds are smooth, as a clipped parameter would have no
-    gradient beyond its bound. The action is sampled unbounded, which keeps log π exact, and clipped
-    to the bounds for the environment.
+    | bounds | centre | half | f(x) |
+    |---|---|---|---|
+    | low and high | (low + high)/2 | (high − low)/2 | tanh x |
+    | low | low + 1 | 1 | x where x > 0, else eˣ − 1 |
+    | high | high − 1 | 1 | x where x < 0, else 1 − e⁻ˣ |
+    | none | 0 | 1 | x |
 
-    **Raises** `ValueError` where `narrowest` does not lie between 0 and 1, or `gain` is not
-    positive, or either is not one number for all seeds.
+    σ lies between narrowest · half and e · half, and s = 0 is σ = half. μ and σ are smooth, as a
+    clipped parameter would have no gradient beyond its bound. The action is sampled unbounded,
+    which keeps log π exact, and clipped to the bounds for the environment.
+
+    A dimension without width, narrower than `NARROWEST`, is constant: log π and H do not count it.
+    Bounds of ±1e10 and beyond are none (`Box.bounded`).
+
+    **Raises** `SettingError` where `narrowest` does not lie between 0 and 1, or `gain` is not
+    positive, or either is not one number for all seeds; `UnsupportedSpaceError` where the bounds
+    are not those of a `Box`.
     """
 
     low: tuple[float, ...] = eqx.field(static=True)
@@ -101,13 +114,14 @@ class Gaussian(Policy):
     noise_process: NoiseProcess = WhiteNoise()
     """The correlation of the noise in time."""
     narrowest: float = eqx.field(static=True, default=math.exp(-5.0))
-    """The least σ, in units of half the space's width."""
+    """The least σ, in units of `half`."""
     gain: float = eqx.field(static=True, default=1.0)
-    """The change of the mean per unit of output, in units of half the space's width."""
+    """The change of the mean per unit of output, in units of `half`."""
 
     def __check_init__(self) -> None:
         validation.static_positive(narrowest=self.narrowest, gain=self.gain)
         validation.below_one(narrowest=self.narrowest)
+        _ = self.action_space  # which checks the bounds
 
     def with_exploration(self) -> "Gaussian":
         """With correlated noise, one σ of at least 0.2 · half for all states, and gain 0.3.
@@ -140,12 +154,18 @@ class Gaussian(Policy):
     def action_size(self) -> int:
         return len(self.low)
 
-    def _bounded(self) -> np.ndarray:
-        return np.isfinite(self.low) & np.isfinite(self.high)
+    def _free(self) -> Bool[np.ndarray, " dimensions"]:
+        """The dimensions that are not constant."""
+        low, high = self.action_space.frame
+        return high - low > NARROWEST
 
     def _frame(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = np.where(self._bounded(), (self.low, self.high), ((-1.0,), (1.0,)))
-        return (low + high) / 2, (high - low) / 2
+        low, high = self.action_space.frame
+        return (low + high) / 2, np.where(self._free(), (high - low) / 2, 1.0)
+
+    def _sum(self, terms: Dimensions) -> Scalar:
+        free = self._free()
+        return jnp.sum(terms, where=None if free.all() else free)
 
     def relative_deviation(self, y: Outputs) -> Dimensions:
         """σ / half."""
@@ -157,7 +177,11 @@ class Gaussian(Policy):
         centre, half = (jnp.asarray(part, y.dtype) for part in self._frame())
         m, _ = jnp.split(y, 2)
         m = self.gain * m
-        mean = jnp.where(self._bounded(), jnp.tanh(m), m)
+        below, above = self.action_space.bounded
+        mean = jnp.where(below & above, jnp.tanh(m), m)
+        for one_sided, sign in ((below & ~above, 1), (above & ~below, -1)):
+            if one_sided.any():
+                mean = jnp.where(one_sided, sign * jax.nn.elu(sign * m), mean)
         return centre + half * mean, half * self.relative_deviation(y)
 
     def _after(self, y: Outputs, noise: Dimensions) -> tuple[Array, Array]:
@@ -191,16 +215,16 @@ class Gaussian(Policy):
 
     def log_probability(self, y: Outputs, action: Dimensions) -> Scalar:
         """Σ −½((a − μ)/σ)² − log σ − ½ log 2π."""
-        return jnp.sum(jax.scipy.stats.norm.logpdf(action, *self._distribution(y)))
+        return self._sum(jax.scipy.stats.norm.logpdf(action, *self._distribution(y)))
 
     def log_probability_after(self, y: Outputs, action: Dimensions, noise: Dimensions) -> Scalar:
         """log π(a | y, ξ), a Gaussian of mean μ + σ ρ ξ and standard deviation σ √(1 − ρ²)."""
-        return jnp.sum(jax.scipy.stats.norm.logpdf(action, *self._after(y, noise)))
+        return self._sum(jax.scipy.stats.norm.logpdf(action, *self._after(y, noise)))
 
     def entropy(self, y: Outputs) -> Scalar:
         """Σ log σ + ½ log 2πe."""
         _, sigma = self._distribution(y)
-        return jnp.sum(jnp.log(sigma) + 0.5 * np.log(2 * np.pi * np.e))
+        return self._sum(jnp.log(sigma) + 0.5 * np.log(2 * np.pi * np.e))
 
     def score(self, y: Outputs, action: Dimensions) -> Outputs:
         """By `score_estimator`, for white noise."""
@@ -212,17 +236,19 @@ class Gaussian(Policy):
         return self.score_estimator(self, y, action, noise)
 
     def encode(self, action: Dimensions) -> Float[Array, "action_size"]:
-        """The admissible action, centred and in units of half the space's width."""
+        """(a − centre)/half of the admissible action."""
         centre, half = self._frame()
         return (self.admissible(action) - centre) / half
 
     def admissible(self, action: Dimensions) -> Dimensions:
         """The action clipped to the bounds."""
-        return jnp.clip(action, jnp.array(self.low), jnp.array(self.high))
+        below, above = self.action_space.bounded
+        low, high = np.where(below, self.low, -np.inf), np.where(above, self.high, np.inf)
+        return jnp.clip(action, jnp.array(low), jnp.array(high))
 
     @property
     def no_action(self) -> Dimensions:
-        """The centre of the space."""
+        """The centre."""
         return jnp.asarray(self._frame()[0], jnp.zeros(0).dtype)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from rtrrl.environments import Discrete, MultiDiscrete, Space
+from rtrrl.environments.spaces import LARGEST
 from rtrrl.types import PyTree
 from rtrrl.viz.colors import BLUE, GREY, PALE, RED
 from rtrrl.viz.scenes.shapes import Disc, Label, Scene, Shape, box
@@ -105,7 +106,8 @@ class Bars(SceneRenderer):
             case space:
                 reach = np.maximum(np.abs(space.low), np.abs(space.high))
                 taken = np.zeros(space.size) if action is None else np.ravel(action)
-                reach = np.where(np.isfinite(reach), reach, np.maximum(1, np.abs(taken)))
+                bounded = (reach > 0) & (reach < LARGEST)
+                reach = np.where(bounded, reach, np.maximum(1, np.abs(taken)))
                 return _bars(taken / reach, 0.6, 0.5, RED)
 
 
