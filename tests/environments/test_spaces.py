@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rtrrl.environments import Box, Discrete, Flattened, MultiDiscrete, Product
+from rtrrl.environments.checks import check_spaces
 from rtrrl.errors import UnsupportedSpaceError
 from tests.counting import PaidAction
 
@@ -93,3 +94,17 @@ def test_a_product_is_flattened_with_its_integers_one_hot():
     assert environment.observation_space == Box.of([0] * 5 + [-1, 5], [1] * 6 + [5], (7,))
     _, observation = environment.reset(KEYS[0])
     np.testing.assert_array_equal(observation, [0, 0, 1, 1, 0, 0.5, 5])
+
+
+class Inverted(PaidAction):
+    """Its actions have nothing between their bounds."""
+
+    @property
+    def action_space(self):
+        return Box.of(3, 1, (1,))
+
+
+def test_an_environment_with_such_bounds_is_named():
+    message = r"Inverted\.action_space: entry 0 of a Box ranges from 3\.0 to 1\.0"
+    with pytest.raises(UnsupportedSpaceError, match=message):
+        check_spaces(Inverted())

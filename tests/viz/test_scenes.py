@@ -8,10 +8,22 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rtrrl.environments import Discrete, Flattened, Gymnax, Masked, TimeLimit, TMaze, make, tasks
+from rtrrl.environments import (
+    Box,
+    Discrete,
+    Flattened,
+    Gymnax,
+    Masked,
+    MultiDiscrete,
+    Product,
+    TimeLimit,
+    TMaze,
+    make,
+    tasks,
+)
 from rtrrl.environments.memory.tmaze import EAST, NORTH, SOUTH, TMazeState
 from rtrrl.environments.popgym.stateless_cartpole import CartPoleState
-from rtrrl.viz.colors import GREEN
+from rtrrl.viz.colors import GREEN, RED
 from rtrrl.viz.films.canvas import Canvas
 from rtrrl.viz.scenes import Bars, Episode, brax, classic, grids, renderer_for, unwrapped
 from rtrrl.viz.scenes.pixels import MAX_SIDE, shrink
@@ -156,6 +168,14 @@ def test_bars_are_as_high_as_the_observation():
     chosen = [shape for shape in scene.shapes if isinstance(shape, Disc)]
     assert len({shape.color for shape in chosen[:2]}) == 1
     assert chosen[2].color != chosen[0].color
+
+
+def test_bars_show_integers_and_numbers_whatever_their_bounds():
+    numbers = Box.of([0, -1e20, 10, -2], [0, 1e20, np.inf, 4], (4,))
+    renderer = Bars(Product(MultiDiscrete((3,)), numbers))
+    scene = renderer.scene(episode_of((), renderer, [[1.0, 0, 0.5, 12, -2]]), 1)
+    heights = [np.ptp(shape.points[:, 1]) for shape in scene.shapes if shape.color == RED]
+    assert heights == pytest.approx([0.25, 0, 0.25, 0.5, 0.25]), "a full bar is 0.5 high"
 
 
 def test_the_bodies_of_brax_are_capsules_at_their_links():
