@@ -131,6 +131,14 @@ def test_a_numpy_array_is_an_array_of_settings():
     assert both[0].per_seed == both[1].per_seed == {"gamma": (0.9, 0.1)}
 
 
+@pytest.mark.parametrize("scalar", [np.float64, np.float32, jnp.array])
+def test_a_scalar_of_numpy_or_jax_is_one_number_for_all_seeds(scalar):
+    run = train_counting(CountingAgent(cap=scalar(1.75)), seeds=2, steps=4, evaluations=1)
+    assert run.best.tolist() == [1.75, 1.75]
+    assert run.per_seed == {}
+    assert run.agents().agent == CountingAgent(cap=1.75)
+
+
 def test_monitoring_is_no_part_of_the_path_of_a_setting():
     rates = Adam(jnp.array([1e-3, 0.5]))
     agents = (change(small_agent(optimizer=rates)) for change in (lambda agent: agent, monitored))

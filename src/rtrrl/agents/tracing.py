@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 Module = TypeVar("Module", bound=eqx.Module)
 Path = tuple[str, ...]
@@ -24,7 +25,7 @@ def with_traced_settings(agent: Module, shape: tuple[int, ...] = ()) -> Module:
     found = dict(_floats(agent))
 
     def array(value: Any) -> jax.Array:
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, Tracer):
             return value
         # through NumPy, so that nothing has to be compiled
         return jnp.array(np.broadcast_to(np.asarray(value, dtype), np.shape(value) or shape))

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from rtrrl.agents import Agent
@@ -78,13 +79,15 @@ class RunConfig:
                 raise RtrrlError(f"seed {seed} is out of range: expected 0 to {2**32 - 1:,}")
         if self.patience is not None and self.patience < 1:
             raise RtrrlError(f"patience is {self.patience}: it must be 1 or more")
+        object.__setattr__(self, "agent", _with_plain_numbers(self.agent))
         for path, leaf in self._arrays().items():
-            if leaf.shape[:1] not in ((), (len(self.seeds),)):
+            if leaf.shape[:1] != (len(self.seeds),):
                 raise RtrrlError(
                     f"{path} is an array of shape {leaf.shape}: expected one entry for each of "
                     f"the {len(self.seeds)} seeds"
                 )
-        for (seed, *_), times in Counter(zip(self.seeds, *self.per_seed.values())).items():
+        copies = Counter(zip(self.seeds, *self.per_seed.values(), strict=True))
+        for (seed, *_), times in copies.items():
             if times > 1:
                 raise RtrrlError(
                     f"seed {seed} is given twice with the same settings: give it once, or a "
@@ -92,7 +95,7 @@ class RunConfig:
                 )
 
     def _arrays(self) -> dict[str, Array]:
-        """The agent's settings that are arrays, by dotted path; those of `monitored` do not count."""
+        """The settings that are arrays, by dotted path in the agent before it was `monitored`."""
         arrays = eqx.filter(unmonitored(self.agent), eqx.is_array)
         leaves = jax.tree_util.tree_leaves_with_path(arrays)
         return {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in leaves}
@@ -193,3 +196,13 @@ class RunConfig:
                 f"{found.environment.name}, {given}: pass the one that it was trained in"
             )
         return found
+
+
+def _with_plain_numbers(agent: Agent) -> Agent:
+    """The agent with Python's numbers for scalars of NumPy and JAX."""
+
+    def plain(leaf: Any) -> Any:
+        scalar = eqx.is_array(leaf) and leaf.ndim == 0 and jnp.issubdtype(leaf.dtype, jnp.number)
+        return serialization.numbers(leaf) if scalar else leaf
+
+    return jax.tree.map(plain, agent)

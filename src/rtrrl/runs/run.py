@@ -69,7 +69,7 @@ def score(steps: Sequence[int], evaluations: Sequence[float | None], budget: int
 
 
 def rows_of(rows: Sequence[dict], seeds: Sequence[int], index: int) -> list[dict]:
-    """The rows of metrics of one seed, by its place; an evaluation has a row for each of `seeds`."""
+    """One seed's rows of metrics, by its place: an evaluation has a row for each of `seeds`."""
     seed = seeds[index]
     of_seed = [row for row in rows if row["seed"] == seed]
     return of_seed[seeds[:index].count(seed) :: seeds.count(seed)]

@@ -178,7 +178,7 @@ def short_name(type_name: str) -> str:
     return type_name.rpartition(".")[2].removesuffix("Config")
 
 
-def shown(values: Iterable[float]) -> str:
+def shown(values: Iterable[Any]) -> str:
     """The values of a setting that differs among seeds, as labels show them.
 
     >>> shown([0.9, 0.99, 0.9, 0.99]), shown([0.5, 0.6, 0.7, 0.8, 0.9])

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from rtrrl.errors import SettingError
 from rtrrl.utils.arrays import NUMBER, in_words
@@ -105,9 +105,9 @@ def obey(wanted: str, holds: Callable[..., Any], **settings: Any) -> None:
 
     **Raises** `SettingError` with the first values of which it is not, and what is `wanted`.
     """
-    values = [_entries(name, value) for name, value in settings.items()]
-    if any(value is None for value in values):
+    if any(isinstance(value, Tracer) for value in settings.values()):
         return
+    values = [_entries(name, value) for name, value in settings.items()]
     sizes = {value.size for value in values if value.ndim}
     if len(sizes) > 1:
         raise SettingError(f"{', '.join(settings)} are arrays of several lengths: {sizes}")
@@ -125,10 +125,8 @@ def _each(wanted: str, holds: Callable[[Any], Any], settings: dict[str, Any]) ->
         obey(wanted, holds, **{name: value})
 
 
-def _entries(name: str, value: Any) -> np.ndarray | None:
-    """A number, or one per seed; None where it is traced."""
-    if isinstance(value, jax.core.Tracer):
-        return None
+def _entries(name: str, value: Any) -> np.ndarray:
+    """A number, or one per seed."""
     if eqx.is_array(value) and any(jnp.issubdtype(value.dtype, kind) for kind in NUMBER):
         if value.ndim <= 1:
             return np.asarray(value)
