@@ -159,11 +159,15 @@ def test_one_copy_is_reset_and_the_others_continue(mirror):
 
 
 PROCESSES = """
+import importlib.util
+
 import gymnasium
 import numpy as np
 from rtrrl.environments import Gymnasium, make
 
 sources = [make("gymnasium/CartPole-v1-pos"), Gymnasium(lambda: gymnasium.make("CartPole-v1"))]
+if importlib.util.find_spec("neurogym"):
+    sources.append(make("neurogym/yang19.go-v0"))
 for environment in sources:
     timesteps = []
     for processes in (False, True):

@@ -57,7 +57,7 @@ def test_methods_are_called_in_order_and_raise_what_they_raise(make):
 def test_a_process_that_ends_is_named():
     worker = in_a_process()
     worker.send("die")
-    with pytest.raises(RtrrlError, match="process of the counter has ended .* exit code 3"):
+    with pytest.raises(RtrrlError, match=r"process of the counter has ended .* exit code 3"):
         worker.receive()
     worker.close()
 

@@ -56,9 +56,9 @@ def train(
 
     Seeds, and settings that are arrays with one entry per seed, run side by side, spread over
     `workers` threads (default: the cores). For environments that Python steps the default is 1;
-    with more, each seed's environment has a process of its own, and a script needs its main part
-    inside `if __name__ == "__main__":`. With `num_envs` above 1 each agent acts in as many copies
-    of the environment at once and learns from their mean update; `steps` are those of each copy.
+    with more, each seed's environment has a process of its own. With `num_envs` above 1 each agent
+    acts in as many copies of the environment at once and learns from their mean update; `steps` are
+    those of each copy.
 
     After every `steps/evaluations` steps each seed's frozen agent runs exactly `episodes` whole
     episodes, with the policy's mode if `greedy`; `run.best` is the highest of these scores,

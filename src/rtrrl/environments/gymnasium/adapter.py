@@ -5,6 +5,7 @@ gymnasium is imported only when an environment is made.
 
 import contextlib
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +14,6 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from rtrrl.environments import arguments
-from rtrrl.environments.gymnasium import actions, construction, copies, observations, seeding
 from rtrrl.environments.gymnasium.actions import flat_actions
 from rtrrl.environments.gymnasium.construction import Source, build, constructor, one_line_errors
 from rtrrl.environments.gymnasium.copies import Copy, check_environment
@@ -253,9 +252,9 @@ def _as_float32(numbers: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 
 
 def _pickled(make: Callable[[], Any], name: str) -> bytes:
-    """The function with the code of this folder, so that a process need not import JAX for it."""
-    for module in (actions, arguments, construction, copies, observations, seeding):
-        cloudpickle.register_pickle_by_value(module)
+    """The function with the code that it calls, so that a process need not import JAX for it."""
+    for module in ("arguments", "gymnasium", "neurogym"):
+        cloudpickle.register_pickle_by_value(sys.modules[f"rtrrl.environments.{module}"])
     try:
         return cloudpickle.dumps(make)
     except Exception as error:

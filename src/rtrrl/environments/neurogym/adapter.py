@@ -38,7 +38,7 @@ def one_trial_per_episode(environment: Any) -> Any:
     import gymnasium
 
     class Trials(gymnasium.Wrapper):
-        def step(self, action: Any) -> Any:
+        def step(self, action):  # names in annotations are not sent to a process
             observation, reward, terminated, truncated, info = self.env.step(action)
             return observation, reward, terminated or bool(info["new_trial"]), truncated, info
 
