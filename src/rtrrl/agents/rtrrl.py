@@ -33,8 +33,8 @@ class RTRRL(ActorCritic):
     """A recurrent actor-critic that learns at every step (Lemmel & Grosu 2025, algorithm 1).
 
     With the memoryless cell it is TD(λ), with the frozen rule a reservoir. A float may be an array
-    with one entry per seed, except in the policy and the cell's `eigenvalue_lr_scale`, which are
-    constants of the compiled program.
+    with one entry per seed, except in the policy and the cell's `eigenvalue_lr_scale`, `dt` and
+    `density`, which are constants of the compiled program.
     """
 
     task: str = eqx.field(static=True)
