@@ -92,6 +92,6 @@ class CTRNNConfig(CellConfig):
 
 
 def _check_dt(dt: float) -> None:
-    validation.static_positive(dt=dt)
-    if dt > 1 or abs(1 / dt - round(1 / dt)) > 1e-9:
+    validation.require_static(dt=dt)
+    if not 0 < dt <= 1 or abs(1 / dt - round(1 / dt)) > 1e-9:
         raise SettingError(f"dt is {dt}: it must be 1/k for a whole k, such as 1, 0.5 or 0.1")
