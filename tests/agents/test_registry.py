@@ -24,7 +24,7 @@ from rtrrl.learning.optimizers import Adam
 from rtrrl.learning.policies import Categorical
 from rtrrl.learning.readouts import Symmetric
 from rtrrl.learning.traces import Dutch
-from rtrrl.training.evaluation import evaluate
+from rtrrl.training.compiled_evaluation import begin_episode, step_episode
 from rtrrl.training.loop import init_runner_state, train_steps
 from tests.counting import CountingAgent, PaidAction
 from tests.probes import TruncatedValue
@@ -61,10 +61,12 @@ def test_every_named_agent_fits_every_kind_of_action(name, kind):
         states = jax.vmap(functools.partial(init_runner_state, agent, environment))(key[None])
         state = train_steps(agent, environment, states, jnp.array(1))
         agent_state = jax.tree.map(lambda leaf: leaf[0], state.agent_state)
-        return state, evaluate(agent, agent_state, environment, key, episodes=2)
+        frozen = agent.frozen(agent_state)
+        episode = begin_episode(frozen, environment, key)
+        return state, step_episode(frozen, environment, key, episode)
 
-    state, returns = eqx.filter_eval_shape(run, jax.random.key(0))
-    assert returns.shape == (2,)
+    state, episode = eqx.filter_eval_shape(run, jax.random.key(0))
+    assert episode.episode_return.shape == ()
     assert state.steps.shape == (1,)
 
 

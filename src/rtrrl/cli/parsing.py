@@ -67,6 +67,7 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
     """
 
     def number(text: str) -> int:
+        """Parse a whole number."""
         try:
             value = Decimal(text)
             if least <= value <= most and value == int(value):
