@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from jax._src import compiler  # its options can be set for programs that others compile
 
-from rtrrl.training.evaluation import evaluate_all
 from rtrrl.agents import Agent, Info
 from rtrrl.environments import Environment
+from rtrrl.training.evaluation import evaluate_all
 from rtrrl.training.loop import RunnerState, init_runner_state, train_steps
 from rtrrl.types import PyTree
-from tests.members import QUICK, quick_jit
+from tests.members import QUICK
 
 _quick_filter_jit = functools.partial(eqx.filter_jit, compiler_options=QUICK)
 QUICK_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"

@@ -14,7 +14,6 @@ import rtrrl
 from rtrrl.agents.actor_critic import FrozenActorCritic
 from rtrrl.agents.registry import PRESETS, make_agent
 from rtrrl.environments import Box, MultiDiscrete, Product, make
-from rtrrl.environments.spaces import MultiDiscrete, Product
 from rtrrl.errors import SettingError
 from rtrrl.learning import optimizers
 from rtrrl.learning.policies import policy_for

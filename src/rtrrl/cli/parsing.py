@@ -74,9 +74,7 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
                 return int(value)
         except (ArithmeticError, ValueError):  # not a number, or not finite
             pass
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not a whole number from {least} to {most:,}"
-        )
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most:,}")
 
     return number
 

@@ -25,10 +25,10 @@ def whole(name: str, number: Any) -> int:
 
     **Raises** `RtrrlError` where it is not a whole number.
     """
+    is_whole_float = isinstance(number, float) and number.is_integer()
+    value: Any = int(number) if is_whole_float else number
     try:
-        if isinstance(number, float) and number.is_integer():
-            return int(number)
-        return operator.index(number)
+        return operator.index(value)
     except TypeError:
         raise RtrrlError(f"{name} is {number!r}: it must be a whole number") from None
 

@@ -171,7 +171,9 @@ def test_unmonitored_undoes_monitored():
 
 @pytest.mark.parametrize("kind", [PPO.default, ModelBased.default, Random.uniform])
 def test_an_agent_without_td_updates_is_refused(kind):
-    with pytest.raises(RtrrlError, match=r"cannot be monitored: .* without the record of its variance"):
+    with pytest.raises(
+        RtrrlError, match=r"cannot be monitored: .* without the record of its variance"
+    ):
         monitored(kind("TMaze-3"))
 
 
