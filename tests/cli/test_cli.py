@@ -70,7 +70,7 @@ def test_every_command_has_help_for_a_narrow_terminal(command, capsys, monkeypat
 
 
 def test_help_lists_the_settings_of_the_chosen_agent(capsys):
-    main(["train", "--agent", "paper", "--cell", "gru", "--help"])
+    main(["train", "--agent", "paper", "--cell", "gru", "--rule", "snap1", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "--agent.feedback.scale FLOAT" in text
     assert "--agent.cell.hidden-size INT The number of units (default: 32)" in text
@@ -126,9 +126,9 @@ def test_every_setting_of_every_agent_and_part_has_a_description():
         ("train TMaze-3 --agent.gamma --json", "--agent.gamma: expected one argument"),
         ("train TMaze-3 --agent.gamma 2", "gamma is 2.0: it must lie in [0, 1]"),
         ("train TMaze-3 --agent.attenuate maybe", "'maybe' is not a truth value: True or False"),
-        ("train TMaze-3 --agent.cell.hidden-size 0", "hidden_size is 0: a cell has 1 unit or more"),
+        ("train TMaze-3 --agent.cell.hidden-size 0", "hidden_size is 0: it must be 1 or more"),
         ("train TMaze-3 --agent.cell.hidden-size 4.5", "'4.5' is not a whole number"),
-        ("train TMaze-3 --rule tbptt --agent.rule.window 0", "window is 0 steps long"),
+        ("train TMaze-3 --rule tbptt --agent.rule.window 0", "window is 0: it must be 1 or more"),
         ("train TMaze-3 --cell ctrnn --rule rflo --agent.cell.dt 0.3", "dt is 0.3: it must be"),
         ("train TMaze-3 --steps 1e6", "--steps: '1e6' is not a whole number from 1 to"),
         ("train TMaze-3 --steps", "--steps: expected one argument"),

@@ -49,7 +49,7 @@ def without_options(self, *, seed=None):
 
 
 BROKEN = {
-    "observation alone": ({"first": np.zeros(2)}, r"reset returns array.*no tuple; expected \(obs"),
+    "observation alone": ({"first": np.zeros(2)}, r"reset returns array.*not a tuple; expected \(obs"),
     "no tuple": ({"first": None}, r"reset returns None, which is not a tuple; expected \(obs"),
     "three from reset": ({"first": (1, 2, 3)}, r"reset returns 3 values; expected \(observation"),
     "no info from reset": (

@@ -29,7 +29,7 @@ def monitored(agent: Agent) -> Agent:
         raise refusal
     try:
         return _with_optimizer(agent, MonitoredOptimizer(optimizer))
-    except SettingError:  # it takes only a subclass of Optimizer
+    except (SettingError, TypeError):  # it takes only a subclass of Optimizer
         raise refusal from None
 
 

@@ -82,8 +82,9 @@ def run(args: Sequence[str]) -> int:
         return _report(out, given.json, start)
     finally:
         if not given.out:
-            with contextlib.suppress(OSError):
-                out.rmdir()  # where nothing has been written into it
+            for folder in (out, out.parent):
+                with contextlib.suppress(OSError):  # it stays where anything is in it
+                    folder.rmdir()
 
 
 def _parser() -> Parser:

@@ -72,7 +72,7 @@ class Trainer:
             with contextlib.ExitStack() as ends:  # all are called, even if one raises
                 for callback in reversed(started):
                     ends.callback(callback.on_end, run)
-        if stopped_by is StopReason.INTERRUPT:
+        if interrupted.is_set():  # also after the last step, for a loop over runs
             raise TrainingInterrupted(run)
         return run
 
