@@ -257,6 +257,20 @@ def test_absurd_bounds_are_as_none(bound):
     np.testing.assert_array_equal(absurd.admissible(jnp.array([1e6])), [1e6])
 
 
+@pytest.mark.parametrize("half", [5e-13, 5e-11, 5e9])
+def test_the_score_does_not_depend_on_the_unit_of_the_action(half):
+    policy, unit = Gaussian((-half,), (half,)), Gaussian((-1.0,), (1.0,))
+    y, action, noise = jnp.array([0.3, -3.0]), jnp.array([0.7]), jnp.array([0.5])
+    for function in ("score", "log_probability"):
+        given = getattr(policy, function)(y, half * action)
+        if function == "log_probability":
+            given += np.log(half)
+        np.testing.assert_allclose(given, getattr(unit, function)(y, action), rtol=1e-4)
+    np.testing.assert_allclose(policy.noise(y, half * action), unit.noise(y, action), rtol=1e-4)
+    drawn = policy.sample_after(jax.random.key(0), y, noise) / half
+    np.testing.assert_allclose(drawn, unit.sample_after(jax.random.key(0), y, noise), rtol=1e-4)
+
+
 def test_bounds_with_nothing_between_them_have_no_policy():
     with pytest.raises(UnsupportedSpaceError, match="entry 1 of a Box ranges from 2"):
         Gaussian((0.0, 2.0), (1.0, 1.0))
@@ -299,8 +313,7 @@ def test_the_variance_scaled_score_does_not_grow_as_sigma_falls():
     plain = Gaussian((-2.0, 0.0), (4.0, 1.0))
     scaled = dataclasses.replace(plain, score_estimator=VarianceScaledScore())
     y, action = jnp.array([0.3, -0.2, -1.5, 0.4]), jnp.array([1.0, 0.7])
-    _, sigma = plain._distribution(y)
-    factor = np.tile((np.asarray(sigma) / [3.0, 0.5]) ** 2, 2)
+    factor = np.tile(np.asarray(plain.relative_deviation(y)) ** 2, 2)
     np.testing.assert_allclose(scaled.score(y, action), factor * plain.score(y, action), rtol=1e-5)
     assert (factor[0] < 0.1 < factor[1]).all()
 

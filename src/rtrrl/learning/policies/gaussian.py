@@ -20,7 +20,7 @@ from rtrrl.utils.registry import Registry
 Dimensions = Float[Array, "dimensions"]
 
 NARROWEST = 1e-15
-"""The width up to which a dimension is constant: the squares of less vanish in float32."""
+"""The width up to which a dimension is constant."""
 
 
 class Spread(validation.Settings):
@@ -173,8 +173,8 @@ class Gaussian(Policy):
         lowest = math.log(self.narrowest)
         return jnp.exp(lowest + (1 - lowest) * jax.nn.sigmoid(s + math.log(-lowest)))
 
-    def _distribution(self, y: Outputs) -> tuple[Array, Array]:
-        centre, half = (jnp.asarray(part, y.dtype) for part in self._frame())
+    def _relative(self, y: Outputs) -> tuple[Array, Array]:
+        """(μ − centre)/half and σ/half."""
         m, _ = jnp.split(y, 2)
         m = self.gain * m
         below, above = self.action_space.bounded
@@ -182,17 +182,28 @@ class Gaussian(Policy):
         for one_sided, sign in ((below & ~above, 1), (above & ~below, -1)):
             if one_sided.any():
                 mean = jnp.where(one_sided, sign * jax.nn.elu(sign * m), mean)
-        return centre + half * mean, half * self.relative_deviation(y)
+        return mean, self.relative_deviation(y)
 
-    def _after(self, y: Outputs, noise: Dimensions) -> tuple[Array, Array]:
-        """Mean and σ given the noise of the previous action."""
-        mean, sigma = self._distribution(y)
+    def _relative_after(self, y: Outputs, noise: Dimensions) -> tuple[Array, Array]:
+        """`_relative` given the noise of the previous action."""
+        mean, sigma = self._relative(y)
         rho = self.noise_process.correlation
         return mean + sigma * rho * noise, sigma * jnp.sqrt(1 - rho**2)
 
+    def _scaled(self, mean: Array, sigma: Array) -> tuple[Array, Array]:
+        """μ and σ of the action."""
+        centre, half = (jnp.asarray(part, mean.dtype) for part in self._frame())
+        return centre + half * mean, half * sigma
+
+    def _log_density(self, action: Dimensions, mean: Array, sigma: Array) -> Scalar:
+        """In units of half, in which no power of σ overflows or vanishes."""
+        centre, half = (jnp.asarray(part, mean.dtype) for part in self._frame())
+        log_density = jax.scipy.stats.norm.logpdf((action - centre) / half, mean, sigma)
+        return self._sum(log_density - jnp.log(half))
+
     def sample(self, key: Key, y: Outputs) -> Dimensions:
         """μ + σ ε."""
-        mean, sigma = self._distribution(y)
+        mean, sigma = self._scaled(*self._relative(y))
         return jax.lax.stop_gradient(mean + sigma * jax.random.normal(key, mean.shape, y.dtype))
 
     @property
@@ -201,29 +212,29 @@ class Gaussian(Policy):
 
     def noise(self, y: Outputs, action: Dimensions) -> Dimensions:
         """ξ = (a − μ)/σ."""
-        mean, sigma = self._distribution(y)
+        mean, sigma = self._scaled(*self._relative(y))
         return (action - mean) / sigma
 
     def sample_after(self, key: Key, y: Outputs, noise: Dimensions) -> Dimensions:
         """μ + σ (ρ ξ + √(1 − ρ²) ε)."""
-        mean, sigma = self._after(y, noise)
+        mean, sigma = self._scaled(*self._relative_after(y, noise))
         return jax.lax.stop_gradient(mean + sigma * jax.random.normal(key, mean.shape, y.dtype))
 
     def mode(self, y: Outputs) -> Dimensions:
         """μ."""
-        return self._distribution(y)[0]
+        return self._scaled(*self._relative(y))[0]
 
     def log_probability(self, y: Outputs, action: Dimensions) -> Scalar:
         """Σ −½((a − μ)/σ)² − log σ − ½ log 2π."""
-        return self._sum(jax.scipy.stats.norm.logpdf(action, *self._distribution(y)))
+        return self._log_density(action, *self._relative(y))
 
     def log_probability_after(self, y: Outputs, action: Dimensions, noise: Dimensions) -> Scalar:
         """log π(a | y, ξ), a Gaussian of mean μ + σ ρ ξ and standard deviation σ √(1 − ρ²)."""
-        return self._sum(jax.scipy.stats.norm.logpdf(action, *self._after(y, noise)))
+        return self._log_density(action, *self._relative_after(y, noise))
 
     def entropy(self, y: Outputs) -> Scalar:
         """Σ log σ + ½ log 2πe."""
-        _, sigma = self._distribution(y)
+        _, sigma = self._scaled(*self._relative(y))
         return self._sum(jnp.log(sigma) + 0.5 * np.log(2 * np.pi * np.e))
 
     def score(self, y: Outputs, action: Dimensions) -> Outputs:
