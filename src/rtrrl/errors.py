@@ -1,10 +1,11 @@
 """Errors that a user can cause and fix; each message is one line that says how."""
 
+import copyreg
 import difflib
 import os
 import traceback
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtrrl.runs.run import Run
@@ -33,6 +34,10 @@ def location(error: Exception) -> str:
 
 class RtrrlError(Exception):
     """A mistake in the use of rtrrl; the command prints the message alone and exits with 2."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Unpickled without `__init__`, whose arguments need not be the message."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class UnknownNameError(RtrrlError, ValueError):

@@ -7,16 +7,21 @@ at once: all `send`, then all `receive`.
 import abc
 import contextlib
 import functools
+import math
 import multiprocessing
 import pickle
 import signal
 import sys
+import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 from rtrrl.errors import RtrrlError
+
+PATIENCE = 5.0
+"""The seconds that a process has to close its object."""
 
 
 class Worker(abc.ABC):
@@ -30,9 +35,21 @@ class Worker(abc.ABC):
     def receive(self) -> Any:
         """The result of the method that was called; what it raised is raised."""
 
+    def begin_closing(self) -> None:
+        """Let a process begin; `close` waits for it."""
+        return
+
     @abc.abstractmethod
     def close(self) -> None:
         """Close the object, by its own method `close`, and end its process."""
+
+
+def close_all(workers: Iterable[Worker]) -> None:
+    """Close all workers, processes at once, also where closing one of them raises."""
+    with contextlib.ExitStack() as closing:
+        for worker in workers:
+            closing.callback(worker.close)
+            worker.begin_closing()
 
 
 class LocalWorker(Worker):
@@ -61,7 +78,7 @@ class ProcessWorker(Worker):
     """
 
     def __init__(self, make: bytes, name: str):
-        self._name = name
+        self._name, self._deadline = name, math.inf
         context = multiprocessing.get_context("forkserver")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
@@ -84,14 +101,17 @@ class ProcessWorker(Worker):
             raise result
         return result
 
-    def close(self) -> None:
-        if self._process.is_alive():
-            try:
+    def begin_closing(self) -> None:
+        if self._deadline == math.inf:
+            self._deadline = time.monotonic() + PATIENCE
+            with contextlib.suppress(OSError):  # it has ended
                 self._pipe.send(("close", ()))
-                self._process.join(timeout=5)
-            except OSError:  # it has ended
-                pass
-            self._process.terminate()
+
+    def close(self) -> None:
+        self.begin_closing()
+        self._process.join(timeout=max(0.0, self._deadline - time.monotonic()))
+        self._process.terminate()
+        self._process.join(timeout=1)
         self._pipe.close()
 
     def _ended(self) -> RtrrlError:
