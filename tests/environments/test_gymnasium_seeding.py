@@ -126,6 +126,29 @@ def test_every_generator_is_seeded(kind):
     assert (play(environment, [8]) != once).any()
 
 
+class Parts(Noisy):
+    """Observes one number of each of its parts, and of its own generator."""
+
+    observation_space = spaces.Box(0, 1, (5,))
+
+    def __init__(self):
+        self.parts = [IgnoresSeed(), IgnoresSeed(), OwnPart().part, np.random.RandomState()]
+
+    def reset(self, *, seed=None, options=None):
+        gymnasium.Env.reset(self, seed=seed)
+        one, other, part, old = self.parts
+        numbers = [self.np_random, one.np_random, other.np_random, part.random]
+        return np.array([each.random() for each in numbers] + [old.rand()]), {}
+
+
+def test_generators_are_independent_and_the_environments_own_is_as_gymnasium_seeds_it():
+    drawn = play(Gymnasium(Parts), [7], steps=0)
+    assert len(set(drawn)) == 5
+    assert drawn[0] == np.float32(np.random.default_rng(7).random())
+    own = play(Gymnasium(IgnoresSeed), [7], steps=0)
+    assert own[0] == drawn[0], "also where its reset ignores the seed"
+
+
 LISTED = [info.example for info in tasks() if info.backend in ("gymnasium", "neurogym")]
 
 

@@ -12,9 +12,9 @@ Generator = np.random.Generator | np.random.RandomState
 
 
 def generators_of(environment: Any) -> list[Generator]:
-    """All generators that an environment holds.
+    """All generators that an environment holds, in the same order for each copy.
 
-    Gymnasium's `reset(seed=...)` seeds one of them, that of the innermost environment. The others
+    Gymnasium's `reset(seed=...)` seeds the first, that of the innermost environment. The others
     belong to wrappers, to environments inside of it, to spaces, from which it may sample, and to
     its other parts from the same package, also in lists and dicts.
     """
@@ -22,7 +22,7 @@ def generators_of(environment: Any) -> list[Generator]:
 
     package = _package(environment.unwrapped)
     found: list[Generator] = []
-    waiting, seen = [environment], set()
+    waiting, seen = [environment, environment.unwrapped.np_random], set()
     while waiting:
         part = waiting.pop()
         if id(part) in seen:
@@ -41,16 +41,18 @@ def generators_of(environment: Any) -> list[Generator]:
 
 
 def seed_all(generators: Sequence[Generator], seed: int) -> None:
-    """Give all generators the same seed: the order in which they were found does not matter."""
-    states: dict[type, Any] = {}
-    for generator in generators:
+    """Seed the first generator as gymnasium does, and the others with seeds spawned from its seed.
+
+    Their streams are independent, and depend on the order of the generators.
+    """
+    first = np.random.SeedSequence(seed)
+    sequences = [first, *first.spawn(len(generators))]
+    for generator, sequence in zip(generators, sequences, strict=False):
         if isinstance(generator, np.random.RandomState):
-            generator.seed(seed)
+            generator.seed(sequence.generate_state(4))
         else:
             kind: Any = type(generator.bit_generator)
-            if kind not in states:
-                states[kind] = kind(seed).state
-            generator.bit_generator.state = states[kind]
+            generator.bit_generator.state = kind(sequence).state
 
 
 def _package(part: Any) -> str:
