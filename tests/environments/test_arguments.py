@@ -128,6 +128,12 @@ def test_registered_environments_take_arguments():
         ("GRID", {"size": object()}, "argument size=<object .* cannot be a part of its name"),
         ("GRID", {"size": np.int64(3)}, "cannot be a part of its name: expected numbers"),
         ("GRID", {"a b": 1}, "the argument a b=1 of .* cannot be"),
+        ("GRID", {"lambda": 1}, "the argument lambda=1 of .* cannot be"),
+        (
+            "TMaze-3(n=foo)",
+            {},
+            r"'TMaze-3\(n=foo\)' cannot be made .* that are plain data",
+        ),
         (
             "GRID(size=)",
             {},

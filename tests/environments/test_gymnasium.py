@@ -1,5 +1,6 @@
 """The Gymnasium adapter: spaces, masks, ends, functions as sources, errors; NeuroGym."""
 
+import dataclasses
 import functools
 import subprocess
 import sys
@@ -233,6 +234,14 @@ def test_positions_do_not_depend_on_velocities(id):
     assert (still[list(velocity.keep)] != pushed[list(velocity.keep)]).mean() > 0.8
 
 
+def test_positions_are_those_of_the_environment_with_its_arguments():
+    pytest.importorskip("mujoco")
+    environment = make(
+        "gymnasium/HalfCheetah-v5-pos", exclude_current_positions_from_observation=False
+    )
+    assert environment.observation_space.size == 9
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
@@ -255,6 +264,8 @@ def test_a_name_that_cannot_be_made_gives_one_line(name, kind, message):
     [
         {"observed": spaces.Graph(BOX, None)},
         {"observed": spaces.Sequence(spaces.Discrete(2))},
+        {"observed": spaces.Tuple(())},
+        {"observed": spaces.Dict(a=BOX, b=spaces.Dict({}))},
         {"actions": spaces.Text(4)},
     ],
 )
@@ -331,7 +342,17 @@ def test_a_function_is_asked_for_images_if_it_takes_a_render_mode(source, bright
     envs.close()
 
 
+@dataclasses.dataclass
+class NotHashable:
+    id: str
+
+    def __call__(self):
+        return gymnasium.make(self.id)
+
+
 def test_what_a_function_raises_or_returns_instead_is_one_line():
+    one = gymnasium.make("CartPole-v1")
+
     def broken():
         raise OSError("no robot\nat this port")
 
@@ -341,6 +362,12 @@ def test_what_a_function_raises_or_returns_instead_is_one_line():
         (lambda: None, "returns None: expected a function that makes a gymnasium.Env"),
         (lambda size: size, "raised TypeError: .*missing 1 required positional argument"),
         (lambda: gymnasium.make("CartPol-v1"), "raised NameNotFound: .*CartPole"),
+        (lambda: one, "'<lambda>' returns the same environment in each call: expected"),
+        (lambda: gymnasium.wrappers.ClipReward(one, -1, 1), "returns the same environment in each"),
+        (
+            NotHashable("CartPole-v1"),
+            "an instance of NotHashable cannot .* no hash: make it a data",
+        ),
     ):
         with pytest.raises(RtrrlError, match=message) as error:
             Gymnasium(source)

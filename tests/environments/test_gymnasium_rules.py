@@ -49,7 +49,10 @@ def without_options(self, *, seed=None):
 
 
 BROKEN = {
-    "observation alone": ({"first": np.zeros(2)}, r"reset returns array.*not a tuple; expected \(obs"),
+    "observation alone": (
+        {"first": np.zeros(2)},
+        r"reset returns array.*not a tuple; expected \(obs",
+    ),
     "no tuple": ({"first": None}, r"reset returns None, which is not a tuple; expected \(obs"),
     "three from reset": ({"first": (1, 2, 3)}, r"reset returns 3 values; expected \(observation"),
     "no info from reset": (
@@ -103,6 +106,11 @@ def test_a_missing_space_or_an_old_reset_behind_wrappers_is_found():
     ):
         with pytest.raises(RtrrlError, match=message):
             Gymnasium(source)
+
+
+def test_an_attribute_env_that_is_no_wrapped_environment_is_not_checked():
+    kind = changed(env="the bench")
+    assert Gymnasium(kind).observation_space.size == 2
 
 
 @pytest.mark.parametrize(
@@ -174,10 +182,12 @@ def test_an_observation_outside_its_space_is_one_line(space, observation, messag
         Gymnasium(kind)
 
 
-@pytest.mark.parametrize("index", [1, np.int64(1), np.array(1), np.array([1]), True])
+@pytest.mark.parametrize("index", [1, np.int64(1), np.uint64(1), np.array(1), np.array([1]), True])
 def test_an_integer_observation_is_one_hot_whatever_its_form(index):
-    _, to_vector = flat_observations(spaces.Discrete(3), "X")
-    assert to_vector(index).tolist() == [0, 1, 0]
+    small = spaces.MultiDiscrete(np.array([3], np.uint8), np.uint8)
+    for space in (spaces.Discrete(3), small):
+        _, to_vector = flat_observations(space, "X")
+        assert to_vector(index).tolist() == [0, 1, 0]
 
 
 def test_numbers_keep_their_fractions_in_a_space_of_integers():

@@ -6,6 +6,7 @@ eval`, a film; and two runs that differ in an argument have different tasks.
 
 import ast
 import inspect
+import keyword
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,7 +25,7 @@ def with_arguments(name: str, arguments: Mapping[str, Any]) -> str:
     base, present = split_arguments(name)
     merged = sorted((present | dict(arguments)).items())
     for key, value in merged:
-        if not (key.isidentifier() and _is_plain(value)):
+        if not key.isidentifier() or keyword.iskeyword(key) or not _is_plain(value):
             raise RtrrlError(
                 f"the argument {key}={value!r:.60} of '{base}' cannot be a part of its name: "
                 "expected numbers, strings, True, False, None, or lists and dicts of them; or pass "

@@ -109,8 +109,8 @@ def _malformed(name: str) -> RtrrlError:
             "gymnasium/GridWorld-v0(mode='easy', size=8)"
         )
     return RtrrlError(
-        f"the wrapped environment '{name}' cannot be made from its name: pass the environment "
-        "itself"
+        f"'{name}' cannot be made from its name: pass the environment itself, or arguments "
+        "that are plain data, as in NAME(size=8)"
     )
 
 

@@ -14,14 +14,21 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from rtrrl.environments.arguments import split_arguments
 from rtrrl.environments.gymnasium.actions import flat_actions
-from rtrrl.environments.gymnasium.construction import Source, build, constructor, one_line_errors
+from rtrrl.environments.gymnasium.construction import (
+    Source,
+    build,
+    constructor,
+    label,
+    one_line_errors,
+)
 from rtrrl.environments.gymnasium.copies import Copy, check_environment
 from rtrrl.environments.gymnasium.observations import flat_observations
 from rtrrl.environments.host import HostEnvironment, VectorEnvironment, VectorTimeStep
 from rtrrl.environments.spaces import Box, Space
 from rtrrl.errors import RtrrlError
-from rtrrl.utils.workers import LocalWorker, ProcessWorker, Worker
+from rtrrl.utils.workers import LocalWorker, ProcessWorker, Worker, close_all
 
 _PARTS = {
     "CartPole": ((0, 2), (1, 3)),
@@ -75,8 +82,19 @@ class Gymnasium(HostEnvironment):
 
     def __check_init__(self):
         once = self.seed_once
-        if once is not None and (isinstance(once, bool) or not 0 <= once < 2**31):
-            raise RtrrlError(f"seed_once is {once}: expected the seed, a number from 0 to 2³¹ − 1")
+        whole = isinstance(once, int | np.integer) and not isinstance(once, bool)
+        if once is not None and not (whole and 0 <= once < 2**31):
+            raise RtrrlError(
+                f"seed_once is {once!r}: expected the seed, a whole number from 0 to 2³¹ − 1"
+            )
+        for function in (self.source, self.wrap):
+            try:
+                hash(function)
+            except TypeError as error:
+                raise RtrrlError(
+                    f"an instance of {type(function).__name__} cannot make environments, as it has "
+                    "no hash: make it a dataclass with frozen=True, or pass a function"
+                ) from error
         size = self._described.observation_space.size
         if self.keep is not None and (outside := [i for i in self.keep if not 0 <= i < size]):
             raise RtrrlError(
@@ -176,8 +194,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         return np.asarray(image)
 
     def close(self) -> None:
-        for copy in self._copies:
-            copy.close()
+        close_all(self._copies)
 
     def _observed(
         self, observations: Shaped[np.ndarray, "num_envs size"]
@@ -188,13 +205,16 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         return observations if self._keep is None else observations[:, self._keep]
 
 
-def positions_and_velocities(id: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def positions_and_velocities(source: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The entries of an environment's observation that are positions, and those of velocities.
+
+    `source` is the id, also with constructor arguments.
 
     **Raises** `RtrrlError` where that is not known: entries are then kept by index.
     """
-    with contextlib.closing(build(id)) as environment:
+    with contextlib.closing(build(source)) as environment:
         structure = getattr(environment.unwrapped, "observation_structure", None)  # MuJoCo, from v5
+    id = split_arguments(source)[0]
     base = id.rpartition("/")[2].rpartition("-v")[0]
     if structure:
         q, v = structure["qpos"], structure["qvel"]
@@ -228,6 +248,13 @@ def _describe(source: Source, wrap: Callable | None) -> _Description:
             check_environment(environment)
         flat, to_vector = flat_observations(environment.observation_space, name)
         action_space, to_action = flat_actions(environment.action_space, name)
+        if not isinstance(source, str):
+            with contextlib.closing(build(source)) as another:
+                if another.unwrapped is environment.unwrapped:
+                    raise RtrrlError(
+                        f"'{label(source)}' returns the same environment in each call: expected a "
+                        "function that makes a new one, as the runs need copies"
+                    )
         first = Copy(name, lambda: environment, to_vector, to_action, advice="").reset(0)
     offset = _offset(first)
     low, high = (bound if offset is None else bound - offset for bound in (flat.low, flat.high))

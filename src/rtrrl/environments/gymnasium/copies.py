@@ -46,7 +46,7 @@ class Copy:
             return self._to_vector(_first(result))
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool]:
-        """The observation as a vector, the reward, and whether the episode is terminated or cut."""
+        """The observation as a vector, the reward, and whether it is terminated and truncated."""
         with one_line_errors(self._name, self._advice):
             result = self._environment.step(self._to_action(action))
             if not isinstance(result, tuple) or len(result) != 5:
@@ -84,7 +84,7 @@ def check_environment(environment: Any) -> None:
     """**Raises** `BrokenRuleError` where a space is missing, or an argument of `reset`."""
     import inspect
 
-    from gymnasium import Space
+    from gymnasium import Space, Wrapper
 
     for name in ("observation_space", "action_space"):
         space = getattr(environment, name, None)
@@ -100,7 +100,7 @@ def check_environment(environment: Any) -> None:
             ) from error
         except ValueError:  # not written in Python
             pass
-        layer = getattr(layer, "env", None)
+        layer = layer.env if isinstance(layer, Wrapper) else None
 
 
 def _first(result: Any) -> Any:

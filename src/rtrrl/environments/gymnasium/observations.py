@@ -26,19 +26,20 @@ def flat_observations(space: Any, name: str) -> tuple[Any, Read]:
     >>> flat.shape, to_vector({"at": [0.5, 1.0], "door": 1})
     ((5,), array([0.5, 1. , 0. , 1. , 0. ]))
 
-    **Raises** `UnsupportedSpaceError` where the space has no fixed length. The function raises
-    `BrokenRuleError` for an observation of another kind or shape than the space's.
+    **Raises** `UnsupportedSpaceError` where the space has no fixed length or no entries. The
+    function raises `BrokenRuleError` for an observation of another kind or shape than the space's.
     """
     from gymnasium import spaces
 
     try:
         flat = spaces.flatten_space(space)
-    except NotImplementedError:
+    except (NotImplementedError, ValueError):  # a ValueError: of a Dict or Tuple without parts
         flat = None
     if not isinstance(flat, spaces.Box):
         raise UnsupportedSpaceError(
-            f"the observations of '{name}' are {space}, which has no fixed length: expected "
-            f"Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
+            f"the observations of '{name}' are {space}, which has no fixed length or no "
+            "entries: expected Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of "
+            "them"
         )
     return flat, _reader(space, "the observation")
 
@@ -75,14 +76,16 @@ def _numbers(shape: tuple[int, ...], what: str) -> Read:
 
 
 def _one_hot(counts: np.ndarray, starts: np.ndarray, shape: tuple[int, ...], what: str) -> Read:
+    counts, starts = counts.astype(np.int64), starts.astype(np.int64)
     offsets = np.cumsum(counts) - counts
     expected = f"integers of shape {shape}" if shape else "an integer"
     expected += f" from {_listed(starts)} to {_listed(starts + counts - 1)}"
 
     def read(observation: Any) -> np.ndarray:
         array = _array(observation, what)
-        index = array.ravel() - starts if array.size == counts.size else starts - 1
-        if array.dtype.kind not in "bui" or not ((index >= 0) & (index < counts)).all():
+        fits = array.dtype.kind in "bui" and array.size == counts.size
+        index = array.ravel().astype(np.int64) - starts if fits else np.full_like(starts, -1)
+        if not ((index >= 0) & (index < counts)).all():
             raise BrokenRuleError(f"{what} is {observation!r:.60}", expected)
         vector = np.zeros(int(counts.sum()), np.float32)
         vector[offsets + index] = 1

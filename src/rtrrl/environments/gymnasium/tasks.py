@@ -32,7 +32,7 @@ def make_gymnasium(name: str) -> Gymnasium:
     for part, suffix in enumerate(("-pos", "-vel")):
         if id.endswith(suffix) and not at:
             id = id.removesuffix(suffix)
-            keep = positions_and_velocities(id)[part]
+            keep = positions_and_velocities(with_arguments(id, arguments))[part]
     return Gymnasium(with_arguments(id, arguments), keep, name, seed_once=once)
 
 
