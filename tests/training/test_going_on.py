@@ -10,6 +10,8 @@ from rtrrl.cells import RTUConfig
 from rtrrl.errors import RtrrlError, RunFolderError, TrainingInterrupted
 from rtrrl.runs import storage
 from rtrrl.runs.run import StopReason
+from rtrrl.training import trainer
+from rtrrl.training.best import BestAgents
 from rtrrl.training.runners import ThreadRunner
 from tests.counting import CountingAgent, PaidAction
 from tests.helpers import assert_same_bits
@@ -103,7 +105,7 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer(uninterrupted, tmp_path
     assert_same_bits(run.agents().states.params, uninterrupted.agents().states.params)
     assert storage.load_run(tmp_path / "run").config["steps"] == STEPS
     assert rtrrl.resume(tmp_path / "run").stopped_by is StopReason.BUDGET
-    with pytest.raises(RtrrlError, match="has 1,203 steps already: steps is 700"):
+    with pytest.raises(RtrrlError, match="has 1,203 steps already: steps is 700, and must be as"):
         rtrrl.resume(tmp_path / "run", steps=700)
 
 
@@ -120,8 +122,49 @@ def test_the_patience_of_a_longer_run_counts_from_its_former_end(tmp_path):
     settings = {"patience": 3, "steps": 200, "evaluations": 20}
     run = train_counting(CountingAgent(cap=60), out=tmp_path / "run", **settings)
     assert (run.steps, run.stopped_by) == (90, StopReason.PATIENCE)
-    run = rtrrl.resume(tmp_path / "run", steps=400, environment=PaidAction())
-    assert (run.steps, run.stopped_by) == (120, StopReason.PATIENCE)
+    for steps, end in ((400, 120), (400, 150)):  # also to as many steps as it was to have
+        run = rtrrl.resume(tmp_path / "run", steps=steps, environment=PaidAction())
+        assert (run.steps, run.stopped_by) == (end, StopReason.PATIENCE)
+
+
+def test_a_kill_within_an_evaluation_is_resumed_to_the_same_bits(
+    uninterrupted, tmp_path, monkeypatch
+):
+    """After a checkpoint of the same step, as Ctrl-C or the clock write it; before the next."""
+    for kill in ("append_metrics", "save"):
+        folder = tmp_path / kill
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer, "SAVE_SECONDS", 0.0)
+            killed = _killed_at_step(601, kill, patch)
+            with pytest.raises(ZeroDivisionError):
+                train_small(out=folder)
+        assert killed
+        run = rtrrl.resume(folder)
+        assert_same_run(folder, uninterrupted.folder)
+        assert_same_bits(run.agents(best=True).states, uninterrupted.agents(best=True).states)
+
+
+def _killed_at_step(step, name, patch):
+    """An error after the rows of that step were written, or before the best agents are."""
+    killed, append, save = [], storage.append_metrics, BestAgents.save
+
+    def after_rows(folder, rows):
+        append(folder, rows)
+        if rows[0]["step"] == step:
+            killed.append(name)
+            raise ZeroDivisionError
+
+    def before_best(best, path):
+        if step in best.steps:
+            killed.append(name)
+            raise ZeroDivisionError
+        save(best, path)
+
+    if name == "save":
+        patch.setattr(BestAgents, "save", before_best)
+    else:
+        patch.setattr(storage, "append_metrics", after_rows)
+    return killed
 
 
 class PaidNear(PaidAction):
@@ -160,8 +203,9 @@ def test_a_new_run_starts_from_the_agents_of_another(uninterrupted):
         train_small(small_agent(cell=RTUConfig(hidden_size=5)), steps=5, start_from=former)
 
 
-def test_without_an_agent_that_of_the_former_run_is_taken(uninterrupted):
-    run = rtrrl.train("TMaze-5", start_from=uninterrupted.folder, steps=5, seeds=2, evaluations=1)
+def test_without_agent_and_seeds_those_of_the_former_run_are_taken(uninterrupted):
+    run = rtrrl.train("TMaze-5", start_from=uninterrupted, steps=5, evaluations=1)
+    assert run.seeds == uninterrupted.seeds
     assert run.agents().agent == dataclasses.replace(uninterrupted.agents().agent, task="TMaze-5")
 
 

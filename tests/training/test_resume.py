@@ -117,7 +117,7 @@ def test_ctrl_c_keeps_everything_and_the_run_resumes_to_the_same_bits(
     assert signal.getsignal(signal.SIGINT) is before
     assert run.stopped_by is StopReason.INTERRUPT
     step = checkpoints.read_meta(run.folder / storage.CHECKPOINT)["step"]
-    assert 256 < step < 300, "before the first evaluation"
+    assert 16 < step < 300, "before the first evaluation"
     assert run.agents().step == step
     assert read_result(run.folder)["stopped_by"] == "interrupt"
     resumed = rtrrl.resume(run.folder)
@@ -132,7 +132,7 @@ def test_a_second_ctrl_c_interrupts_at_once_and_the_last_checkpoint_stays(
     uninterrupted, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        interrupt_in_slice(patch, ThreadRunner, 60, times=2)
+        interrupt_in_slice(patch, ThreadRunner, 320, times=2)
         with pytest.raises(KeyboardInterrupt):
             train_small(out=tmp_path / "run")
     assert checkpoints.read_meta(tmp_path / "run" / storage.CHECKPOINT)["step"] == 300

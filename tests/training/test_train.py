@@ -13,6 +13,7 @@ from rtrrl import RTRRL
 from rtrrl.agents import Random
 from rtrrl.errors import RtrrlError, RunFolderError
 from rtrrl.runs import storage
+from rtrrl.runs.locking import LOCK
 from rtrrl.runs.run import StopReason
 from rtrrl.types import TimeStep
 from tests.counting import CountingAgent, PaidAction
@@ -114,8 +115,9 @@ def test_evaluation_does_not_influence_training(uninterrupted):
 # --- the run and its agents ---------------------------------------------------------------------
 
 
-def test_a_folder_holds_four_files(uninterrupted):
-    expected = {storage.CONFIG, storage.METRICS, storage.CHECKPOINT, storage.RESULT}
+def test_a_folder_holds_five_files_and_a_lock(uninterrupted):
+    expected = {storage.CONFIG, storage.METRICS, storage.CHECKPOINT, storage.BEST_CHECKPOINT}
+    expected |= {storage.RESULT, LOCK}
     assert {path.name for path in uninterrupted.folder.iterdir()} == expected
 
 
@@ -222,16 +224,21 @@ def test_arguments_of_another_type_are_refused(arguments, message):
         ({"seeds": 0}, "no seed"),
         ({"seeds": []}, "no seed"),
         ({"seeds": [1, 2, 1]}, "seed 1 .*twice"),
-        ({"seeds": [2**31]}, "seed 2147483648 is too large"),
+        ({"seeds": [2**32]}, "seed 4294967296 is out of range"),
         ({"patience": 0}, "patience is 0"),
-        ({"steps": 1e3}, r"steps is 1000\.0: it must be a whole number"),
+        ({"patience": 2.5}, r"patience is 2\.5: it must be a whole number"),
+        ({"steps": 1e3 + 0.5}, r"steps is 1000\.5: it must be a whole number"),
+        ({"steps": 3e9}, "steps is 3,000,000,000: expected at most"),
         ({"callbacks": [print]}, "is not a callback: expected an rtrrl.Callback"),
+        ({"callbacks": rtrrl.Callback()}, "callbacks is a Callback: expected a list of them"),
+        ({"start_from": 3}, "start_from is 3: expected a run, its folder, or what"),
     ],
 )
-def test_invalid_arguments_are_refused_in_one_line(unchecked_train, changes, message, tmp_path):
+@pytest.mark.usefixtures("unchecked")
+def test_invalid_arguments_are_refused_in_one_line(changes, message, tmp_path):
     settings = {"steps": 10, "seeds": 1, "out": tmp_path / "run"} | changes
     with pytest.raises(RtrrlError, match=message) as caught:
-        unchecked_train(PaidAction(), CountingAgent(), **settings)
+        rtrrl.train(PaidAction(), CountingAgent(), **settings)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 

@@ -123,17 +123,31 @@ def check_fit(agent: Agent, environment: AbstractEnvironment) -> None:
 
 
 def check_state(agent: Agent, state: Any) -> None:
-    """**Raises** `RtrrlError` where a state is of another type than those of the agent."""
-    kind = type(agent)
-    if kind not in _STATES:
-        initial = eqx.filter_eval_shape(agent.init, jax.eval_shape(jax.random.key, 0))
-        _STATES[kind] = type(initial)
-    if type(state) is not _STATES[kind]:
+    """**Raises** `RtrrlError` where a state does not have the form of those of the agent."""
+    initial = _initial_state(agent)
+    if type(state) is not type(initial):
         raise RtrrlError(
-            f"the state is {in_words(state)}: expected a {_STATES[kind].__name__}, as "
-            f"{kind.__name__}.init or training returns"
+            f"the state is {in_words(state)}: expected a {type(initial).__name__}, as "
+            f"{type(agent).__name__}.init or training returns"
         )
+    leaves, wanted = (jax.tree_util.tree_leaves_with_path(tree) for tree in (state, initial))
+    for (path, leaf), (_, like) in zip(leaves, wanted, strict=False):
+        if eqx.is_array(leaf) and leaf.shape != like.shape:
+            raise RtrrlError(
+                f"the state belongs to another agent, or to several: its "
+                f"{jax.tree_util.keystr(path)[1:]} is {in_words(leaf)}, expected {in_words(like)}; "
+                "of a run's agents, run.agents().one(0) gives the first with its state"
+            )
 
 
-_STATES: dict[type[Agent], type] = {}
-"""The types of the states of agents."""
+def _initial_state(agent: Agent) -> Any:
+    """The shapes of a state of the agent, traced once for all that differ only in numbers."""
+    leaves, structure = jax.tree.flatten(agent)
+    form = structure, *((leaf.shape if eqx.is_array(leaf) else type(leaf)) for leaf in leaves)
+    if form not in _STATES:
+        _STATES[form] = eqx.filter_eval_shape(agent.init, jax.eval_shape(jax.random.key, 0))
+    return _STATES[form]
+
+
+_STATES: dict[Any, Any] = {}
+"""By the form of an agent."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from rtrrl.agents import Agent
@@ -25,7 +26,7 @@ def whole(name: str, number: Any) -> int:
 
     **Raises** `RtrrlError` where it is not a whole number.
     """
-    is_whole_float = isinstance(number, float) and number.is_integer()
+    is_whole_float = isinstance(number, float | np.floating) and number.is_integer()
     value: Any = int(number) if is_whole_float else number
     try:
         return operator.index(value)
@@ -61,7 +62,7 @@ class RunConfig:
     patience: int | None = None
     """Evaluations without a new best in any seed after which the run stops."""
     patience_after: int = 0
-    """Evaluations up to this step do not count for the patience."""
+    """The patience counts the evaluations after this step, against the best of all."""
     num_envs: int = 1
     workers: int = 1
     start_from: str | None = None
@@ -77,21 +78,23 @@ class RunConfig:
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
                 raise RtrrlError(f"seed {seed} is out of range: expected 0 to {2**32 - 1:,}")
+        if self.steps >= 2**31:
+            raise RtrrlError(f"steps is {self.steps:,}: expected at most {2**31 - 1:,}")
         if self.patience is not None and self.patience < 1:
             raise RtrrlError(f"patience is {self.patience}: it must be 1 or more")
         object.__setattr__(self, "agent", _with_plain_numbers(self.agent))
         for path, leaf in self._arrays().items():
             if leaf.shape[:1] != (len(self.seeds),):
                 raise RtrrlError(
-                    f"{path} is an array of shape {leaf.shape}: expected one entry for each of "
-                    f"the {len(self.seeds)} seeds"
+                    f"{path} is an array of shape {leaf.shape}: expected one entry for each "
+                    f"seed, of which there are {len(self.seeds)}"
                 )
         copies = Counter(zip(self.seeds, *self.per_seed.values(), strict=True))
         for (seed, *_), times in copies.items():
             if times > 1:
                 raise RtrrlError(
-                    f"seed {seed} is given twice with the same settings: give it once, or a "
-                    "setting that is an array with one entry for each seed"
+                    f"seed {seed} is given twice with the same settings: leave one out, or "
+                    "make a setting an array with one entry for each seed"
                 )
 
     def _arrays(self) -> dict[str, Array]:

@@ -42,10 +42,10 @@ def hold(folder: str | Path | None) -> Iterator[Path | None]:
     try:
         yield folder
     finally:
-        if os.listdir(folder) == [LOCK]:
-            # while it is held, so that nobody else can have begun a run here
-            (folder / LOCK).unlink()
-            with contextlib.suppress(OSError):  # a mount point, for example
+        with contextlib.suppress(OSError):  # a mount point, or a folder that somebody removed
+            if os.listdir(folder) == [LOCK]:
+                # while it is held, so that nobody else can have begun a run here
+                (folder / LOCK).unlink()
                 folder.rmdir()
         lock.release()
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from rtrrl.errors import RunFolderError
 from rtrrl.runs.checkpoints import read_meta
-from rtrrl.runs.locking import LOCK
+from rtrrl.runs.locking import LOCK, make_folder
 from rtrrl.runs.run import CURVE, VARIANCE, Run, StopReason
 from rtrrl.utils.files import write_atomic
 
@@ -37,7 +37,7 @@ _REQUIRED = {"task": str, "agent": str, "steps": int, "seeds": list}
 _PACKAGES = ("rtrrl", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnax")
 
 
-def create(folder: str | Path, config: dict, overwrite: bool = False) -> None:
+def create(folder: str | Path, config: dict, overwrite: bool = False) -> Path:
     """Start a run in `folder` by writing config.json with the versions added.
 
     The folder is empty, or holds a run that ended before it had learned anything. With `overwrite`
@@ -45,13 +45,14 @@ def create(folder: str | Path, config: dict, overwrite: bool = False) -> None:
 
     **Raises** `RunFolderError` where `folder` holds anything else, or cannot be written.
     """
-    folder = Path(folder)
+    folder = make_folder(folder)
     check_free(folder, overwrite)
     # the checkpoints first: they never lie beside another run's config
     for name in (CHECKPOINT, BEST_CHECKPOINT, METRICS, RESULT, CURVE, VARIANCE):
         (folder / name).unlink(missing_ok=True)
     _remove_temporaries(folder)
     write_config(folder, config | {"versions": _versions()})
+    return folder
 
 
 def check_free(folder: str | Path, overwrite: bool = False) -> None:
@@ -104,7 +105,7 @@ def read_metrics(folder: str | Path) -> list[dict]:
 def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
     """The config and the checkpoint's `meta` of a run; nothing is written.
 
-    Load the checkpoint next, then call `rewind(folder, meta["step"])`.
+    Load the checkpoint next, then call `rewind(folder, rows_before(folder, meta["evaluated"]))`.
 
     **Raises** `RunFolderError` where there is no folder, no run in it, or where config, result,
     metrics or checkpoint are damaged.
@@ -117,7 +118,7 @@ def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
             f"{folder} has no {CHECKPOINT}: the run ended before the first; train it again"
         )
     meta = read_meta(folder / CHECKPOINT)
-    if not isinstance(meta.get("step"), int):
+    if not (isinstance(meta.get("step"), int) and isinstance(meta.get("evaluated"), int)):
         raise RunFolderError(
             f"{folder / CHECKPOINT} is not the checkpoint of a run: it does not say its step; "
             "start the run again with overwrite"
@@ -126,18 +127,20 @@ def open_for_resume(folder: str | Path) -> tuple[dict, dict]:
     return config, meta
 
 
-def rewind(folder: str | Path, step: int) -> list[dict]:
-    """Take `folder` back to its checkpoint at `step`; returns the rows of metrics up to there.
+def rows_before(folder: Path, step: int) -> list[dict]:
+    """The rows of metrics up to that step."""
+    return [row for row in read_metrics(folder) if row["step"] <= step]
 
-    Removes the rows after it, an incomplete last one, the result of an interrupted run, and
-    temporary files of an interrupted write.
+
+def rewind(folder: Path, rows: list[dict]) -> None:
+    """Take `folder` back to its checkpoint, before which it had these rows of metrics.
+
+    Removes other rows, an incomplete last one, the result of a run that has ended, and temporary
+    files of an interrupted write.
     """
-    folder = Path(folder)
-    rows = [row for row in read_metrics(folder) if row["step"] <= step]
     write_atomic(folder / METRICS, "".join(encode(row) + "\n" for row in rows).encode())
     (folder / RESULT).unlink(missing_ok=True)
     _remove_temporaries(folder)
-    return rows
 
 
 def save_result(run: Run) -> None:

@@ -50,11 +50,25 @@ class BestAgents:
         """Write states and steps."""
         checkpoints.save(path, self.states, {"steps": self.steps.tolist()})
 
-    @classmethod
-    def load(cls, path: Path, like: PyTree, scores: Float[np.ndarray, " seeds"]) -> Self:
-        """What `save` wrote; `like` has the structure of the states."""
-        states, meta = checkpoints.load(path, like)
-        return cls(states, scores, np.array(meta["steps"]))
+
+def restored(
+    path: Path,
+    states: PyTree,
+    scores: Float[np.ndarray, " seeds"],
+    steps: Int[np.ndarray, " seeds"],
+) -> BestAgents:
+    """The best agents of a run that is resumed; `states` are those of its checkpoint.
+
+    `scores` and `steps` are those of each seed's best row. A kill after the checkpoint was written
+    and before `save` leaves a file without the newest of them: they are those of the checkpoint.
+    """
+    if not path.exists():
+        return BestAgents(states, scores, steps)
+    saved, meta = checkpoints.load(path, states)
+    known = np.array(meta["steps"]) == steps
+    return BestAgents(
+        jax.tree.map(lambda old, new: _where(known, old, new), saved, states), scores, steps
+    )
 
 
 def _where(better: Bool[np.ndarray, " seeds"], new: jax.Array, old: jax.Array) -> jax.Array:

@@ -19,7 +19,7 @@ from rtrrl.utils import slicing
 from rtrrl.utils.prng import zeros_like
 from rtrrl.utils.traced_programs import TracedProgram
 
-FIRST_SLICE = 256
+FIRST_SLICE = 16
 """How many steps to run before the time of a step has been measured."""
 
 

@@ -20,12 +20,13 @@ from rtrrl.errors import RtrrlError, RunFolderError
 from rtrrl.runs import checkpoints, storage
 from rtrrl.runs.config import MAX_EPISODE_STEPS, RunConfig, whole
 from rtrrl.runs.locking import hold, make_folder
-from rtrrl.runs.run import Run, TrainedAgents, rows_of
-from rtrrl.training.best import BestAgents
+from rtrrl.runs.run import Run, StopReason, TrainedAgents, rows_of
+from rtrrl.training.best import BestAgents, restored
 from rtrrl.training.callbacks import Callback, ShowProgress
 from rtrrl.training.runners import make_runner
 from rtrrl.training.trainer import Trainer
 from rtrrl.types import PyTree
+from rtrrl.utils.arrays import in_words
 from rtrrl.utils.forking import refuse_after_fork
 
 
@@ -34,7 +35,7 @@ def train(
     agent: str | Agent | None = None,
     *,
     steps: int | float = 500_000,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] | None = None,
     out: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
     evaluations: int = 50,
@@ -44,7 +45,7 @@ def train(
     patience: int | None = None,
     num_envs: int = 1,
     workers: int | None = None,
-    start_from: str | Path | TrainedAgents | None = None,
+    start_from: str | Path | Run | TrainedAgents | None = None,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Run:
@@ -54,11 +55,11 @@ def train(
     is a name that `rtrrl agents` lists (by default "default"), or an `Agent` made for the
     environment.
 
-    Seeds, and settings that are arrays with one entry per seed, run side by side, spread over
-    `workers` threads (default: the cores). For environments that Python steps the default is 1;
-    with more, each seed's environment has a process of its own. With `num_envs` above 1 each agent
-    acts in as many copies of the environment at once and learns from their mean update; `steps` are
-    those of each copy.
+    Seeds (a number of them, or a list; by default 0 to 4), and settings that are arrays with one
+    entry per seed, run side by side, spread over `workers` threads (default: the cores). For
+    environments that Python steps the default is 1; with more, each seed's environment has a
+    process of its own. With `num_envs` above 1 each agent acts in as many copies of the environment
+    at once and learns from their mean update; `steps` are those of each copy.
 
     After every `steps/evaluations` steps each seed's frozen agent runs exactly `episodes` whole
     episodes, with the policy's mode if `greedy`; `run.best` is the highest of these scores,
@@ -69,9 +70,9 @@ def train(
     With `out` everything needed to read, repeat and resume the run is written into that folder,
     which no other run may use meanwhile; `overwrite` replaces a run that is in it.
 
-    `start_from` is the folder of a former run, or what `load` returns: each seed's agent begins
-    with the state of the former one in its place, or all with that of a single former agent; only
-    the random key is new. Without `agent`, the former run's agent is taken, with its settings.
+    `start_from` is a former run, its folder, or what `load` returns: each seed's agent begins with
+    the state of the former one in its place, or all with that of a single former agent; the random
+    numbers are those of a new run. Without `agent` and `seeds`, those of the former run are taken.
 
     **Raises** `RtrrlError` for invalid arguments, `RunFolderError` where `out` is in use or holds
     another run, `NonFiniteError` where NaN or infinity comes from the environment or arises in the
@@ -85,28 +86,32 @@ def train(
     if isinstance(env, Agent):
         raise RtrrlError("the environment comes first: rtrrl.train(environment, agent)")
     environment, callbacks = as_environment(env), _with_progress(callbacks, progress)
-    former = load(start_from) if isinstance(start_from, str | Path) else start_from
+    former = _former(start_from)
     if agent is None and former is not None:
         agent = for_environment(former.agent, environment)
     elif agent is None or isinstance(agent, str):
         agent = make_agent(agent or "default", environment)
     check_fit(agent, environment)
-    chosen = tuple(seeds) if isinstance(seeds, Iterable) else range(whole("seeds", seeds))
+    if seeds is None:
+        seeds = former.seeds if former is not None else 5
+    if not isinstance(seeds, Iterable) or getattr(seeds, "ndim", 1) == 0:
+        seeds = range(whole("seeds", seeds))
+    seeds = tuple(whole("a seed", seed) for seed in seeds)
     config = RunConfig(
         agent=agent,
         environment=environment,
         steps=(total := whole("steps", steps)),
-        seeds=tuple(whole("a seed", seed) for seed in chosen),
+        seeds=seeds,
         evaluations=min(whole("evaluations", evaluations), total),
         episodes=whole("episodes", episodes),
         greedy=greedy,
         max_episode_steps=whole("max_episode_steps", max_episode_steps),
-        patience=patience,
+        patience=None if patience is None else whole("patience", patience),
         num_envs=whole("num_envs", num_envs),
-        workers=_default_workers(environment, len(chosen))
+        workers=_default_workers(environment, len(seeds))
         if workers is None
         else whole("workers", workers),
-        start_from=None if start_from is None else _described(start_from),
+        start_from=None if former is None else _described(start_from, former),
     )
     folder = None if out is None else make_folder(out)
     if folder is not None:
@@ -144,34 +149,36 @@ def resume(
     `train` raises.
     """
     refuse_after_fork()
-    folder = Path(folder)
-    storage.open_for_resume(folder)  # or the lock would be made in a folder of something else
+    folder, callbacks = Path(folder), _with_progress(callbacks, progress)
+    before = storage.load_run(folder)
+    if before.finished and (steps is None or _is_complete(before, whole("steps", steps))):
+        return _finished(before, environment)
     with hold(folder):
         written, meta = storage.open_for_resume(folder)
         config = RunConfig.from_dict(written, environment)
-        if steps is None or whole("steps", steps) == config.steps:
-            if storage.load_run(folder).finished:
-                return _finished(folder, environment)
-        elif steps < meta["step"]:
-            raise RtrrlError(
-                f"{folder} has {meta['step']:,} steps already: steps is {steps:,}, and must be more"
-            )
-        else:
+        if steps is not None and (before.finished or whole("steps", steps) != config.steps):
+            if steps < meta["step"]:
+                raise RtrrlError(
+                    f"{folder} has {meta['step']:,} steps already: steps is {steps:,}, and must "
+                    "be as many or more"
+                )
             config = config.up_to(whole("steps", steps), meta["step"])
         with make_runner(config) as runner:
             saved, _ = checkpoints.load(folder / storage.CHECKPOINT, runner.template(meta))
-            rows = storage.rewind(folder, meta["step"])
-            if config.steps != written["steps"]:
+            rows = storage.rows_before(folder, meta["evaluated"])
+            best = _best(folder, config, rows, runner.agent_states(runner.states_in(saved)))
+            storage.rewind(folder, rows)
+            if steps is not None:
                 storage.write_config(folder, written | config.to_dict())
             return Trainer(
                 config=config,
                 runner=runner,
                 states=runner.from_saved(saved),
                 folder=folder,
-                callbacks=_with_progress(callbacks, progress),
+                callbacks=callbacks,
                 step=meta["step"],
                 rows=rows,
-                best=_best(folder, config, rows),
+                best=best,
             ).run()
 
 
@@ -200,10 +207,31 @@ def load(
     return TrainedAgents(config=config, states=states, steps=(meta["step"],) * len(config.seeds))
 
 
-def _finished(folder: Path, environment: AbstractEnvironment | None) -> Run:
+def _is_complete(run: Run, steps: int) -> bool:
+    """Whether a run has been trained for `steps` steps, not stopped before by its patience."""
+    return run.stopped_by is StopReason.BUDGET and run.config["steps"] == steps
+
+
+def _finished(run: Run, environment: AbstractEnvironment | None) -> Run:
     """A finished run, with its agents."""
-    last, best = (load(folder, best=best, environment=environment) for best in (False, True))
-    return dataclasses.replace(storage.load_run(folder), trained=last, trained_best=best)
+    assert run.folder is not None
+    last, best = (load(run.folder, best=best, environment=environment) for best in (False, True))
+    return dataclasses.replace(run, trained=last, trained_best=best)
+
+
+def _former(start_from: str | Path | Run | TrainedAgents | None) -> TrainedAgents | None:
+    """The agents that a run starts from."""
+    match start_from:
+        case None | TrainedAgents():
+            return start_from
+        case Run():
+            return start_from.agents()
+        case str() | Path():
+            return load(start_from)
+    raise RtrrlError(
+        f"start_from is {in_words(start_from)}: expected a run, its folder, or what rtrrl.load "
+        "returns"
+    )
 
 
 def _new_states(config: RunConfig) -> PyTree:
@@ -213,15 +241,14 @@ def _new_states(config: RunConfig) -> PyTree:
     return eqx.filter_eval_shape(init, config.agent, keys)
 
 
-def _best(folder: Path, config: RunConfig, rows: list[dict]) -> BestAgents | None:
-    """The best agents of a run that is resumed after `rows`."""
+def _best(folder: Path, config: RunConfig, rows: list[dict], states: PyTree) -> BestAgents | None:
+    """The best agents of a run that is resumed after `rows`, with `states`."""
     if not rows:
         return None
-    scores = [
-        max(row["evaluation"] for row in rows_of(rows, config.seeds, index))
-        for index in range(len(config.seeds))
-    ]
-    return BestAgents.load(folder / storage.BEST_CHECKPOINT, _new_states(config), np.array(scores))
+    score = lambda row: row["evaluation"]  # noqa: E731
+    best = [max(rows_of(rows, config.seeds, i), key=score) for i in range(len(config.seeds))]
+    scores, steps = (np.array([row[name] for row in best]) for name in ("evaluation", "step"))
+    return restored(folder / storage.BEST_CHECKPOINT, states, scores, steps)
 
 
 def _initial(config: RunConfig, former: TrainedAgents) -> PyTree:
@@ -246,14 +273,16 @@ def _initial(config: RunConfig, former: TrainedAgents) -> PyTree:
     return states
 
 
-def _described(start_from: str | Path | TrainedAgents) -> str:
-    if isinstance(start_from, TrainedAgents):
-        return f"{start_from.config.label} after {start_from.step:,} steps"
-    return str(start_from)
+def _described(start_from: Any, former: TrainedAgents) -> str:
+    if isinstance(start_from, str | Path):
+        return str(start_from)
+    return f"{former.config.label} after {former.step:,} steps"
 
 
 def _with_progress(callbacks: Sequence[Callback], progress: bool) -> Sequence[Callback]:
     """The callbacks, after a progress bar if there is to be one. **Raises** `RtrrlError`."""
+    if not isinstance(callbacks, Iterable):
+        raise RtrrlError(f"callbacks is {in_words(callbacks)}: expected a list of them")
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise RtrrlError(f"{callback!r} is not a callback: expected an rtrrl.Callback")

@@ -68,10 +68,10 @@ class Trainer:
                 stopped_by = self._loop(interrupted)
         finally:
             run = self._result(stopped_by)
-            storage.save_result(run)
             with contextlib.ExitStack() as ends:  # all are called, even if one raises
                 for callback in reversed(started):
                     ends.callback(callback.on_end, run)
+                storage.save_result(run)
         if interrupted.is_set():  # also after the last step, for a loop over runs
             raise TrainingInterrupted(run)
         return run
@@ -80,7 +80,13 @@ class Trainer:
         """Write the checkpoint, if the run has a folder."""
         if self.folder is not None:
             saved, meta = self.runner.to_saved(self.states)
-            checkpoints.save(self.folder / storage.CHECKPOINT, saved, {"step": self.step} | meta)
+            meta |= {"step": self.step, "evaluated": self._evaluated}
+            checkpoints.save(self.folder / storage.CHECKPOINT, saved, meta)
+
+    def _save_best(self) -> None:
+        """Write the best agents where they are new, after the checkpoint: see `best.restored`."""
+        if self.folder is not None and self.best is not None and self.step in self.best.steps:
+            self.best.save(self.folder / storage.BEST_CHECKPOINT)
 
     def _loop(self, interrupted: threading.Event) -> StopReason:
         # zero steps: compile the loop before the clock starts
@@ -98,6 +104,7 @@ class Trainer:
                 stop |= self._call("on_evaluation", rows)
                 started = time.perf_counter()
                 self.save()
+                self._save_best()
                 saved = time.perf_counter()
             if self.step >= self.config.steps:
                 return StopReason.BUDGET
@@ -119,10 +126,14 @@ class Trainer:
                 self.save()
                 saved = time.perf_counter()
 
+    @property
+    def _evaluated(self) -> int:
+        """The step of the last evaluation."""
+        return self.rows[-1]["step"] if self.rows else 0
+
     def _evaluation_is_due(self) -> bool:
         """Whether the present step has an evaluation that has not been done."""
-        done = self.rows[-1]["step"] if self.rows else 0
-        return done < self.step == self.config.next_evaluation(self.step - 1)
+        return self._evaluated < self.step == self.config.next_evaluation(self.step - 1)
 
     def _call(self, method: str, argument: Any) -> bool:
         """Call every callback; returns whether any asks to stop."""
@@ -207,8 +218,6 @@ class Trainer:
         if self.best.improved(scores).any():
             states = self.runner.agent_states(self.states)
             self.best = self.best.updated(states, scores, self.step)
-            if self.folder is not None:
-                self.best.save(self.folder / storage.BEST_CHECKPOINT)
 
     def _check_finite(self) -> None:
         """**Raises** `NonFiniteError` with the seed, the step and the name of the array."""

@@ -122,7 +122,7 @@ def _distinct(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
             [folder and str(folder) for folder in folders],
             range(1, len(folders) + 1),
         )
-        suffixes = next(way for way in ways if len(set(way)) == len(way))
+        suffixes = next(way for way in ways if None not in way and len(set(way)) == len(way))
         if len(indices) > 1:
             for index, suffix in zip(indices, suffixes, strict=True):
                 distinct[index] += f" ({suffix})"

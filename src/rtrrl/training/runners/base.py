@@ -19,7 +19,7 @@ from rtrrl.utils.prng import with_key_type, without_key_type
 class Runner(abc.ABC):
     """The seeds of a run in shards, one shard a worker."""
 
-    first_slice: ClassVar[int] = 256
+    first_slice: ClassVar[int] = 16
     """How many steps to run at first, before the time of a step has been measured."""
 
     def __init__(self, config: RunConfig):
