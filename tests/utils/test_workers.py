@@ -38,7 +38,7 @@ class Counter:
 
 def counter():
     """A class whose code is sent, as that of a user's script is."""
-    scope = {"__name__": "__main__"}
+    scope: dict = {"__name__": "__main__"}
     exec(SOURCE, scope)
     return scope["Counter"]
 
