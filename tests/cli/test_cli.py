@@ -130,7 +130,7 @@ def test_every_setting_of_every_agent_and_part_has_a_description():
         ("train TMaze-3 --agent.cell.hidden-size 4.5", "'4.5' is not a whole number"),
         ("train TMaze-3 --rule tbptt --agent.rule.window 0", "window is 0: it must be 1 or more"),
         ("train TMaze-3 --cell ctrnn --rule rflo --agent.cell.dt 0.3", "dt is 0.3: it must be"),
-        ("train TMaze-3 --steps 1e6", "--steps: '1e6' is not a whole number from 1 to"),
+        ("train TMaze-3 --steps 1.5", "--steps: '1.5' is not a whole number from 1 to"),
         ("train TMaze-3 --steps", "--steps: expected one argument"),
         ("train TMaze-3 five", "one argument too many: 'five'"),
         ("train --config nowhere", "nowhere: No such file"),
@@ -157,7 +157,7 @@ def test_eval_prints_the_mean_and_deviation_of_each_seed(finished, capsys):
     before = {path.name: path.read_bytes() for path in finished.iterdir()}
     assert main(["eval", str(finished), "--episodes", "4", "--seed", "1", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["task"], result["step"], result["seeds"]) == ("TMaze-3", 60, [0, 1])
+    assert (result["task"], result["steps"], result["seeds"]) == ("TMaze-3", [60, 60], [0, 1])
     assert [len(row) for row in result["returns"]] == [4, 4]
     assert main(["eval", str(finished), "--episodes", "4", "--seed", "1"]) == 0
     text = capsys.readouterr().out

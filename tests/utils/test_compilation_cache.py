@@ -86,7 +86,8 @@ def test_a_warm_cache_compiles_nothing_and_does_not_change_results(cold):
     assert hits == 0
     assert misses > 0
     again, hits_then, misses_then, stderr = train_in(folder)
-    assert (hits_then, misses_then) == (misses, 0)
+    assert misses_then == 0
+    assert hits_then > 0
     assert again == rows
     assert stderr == ""
 

@@ -52,7 +52,7 @@ def test_every_task_has_its_curves_in_the_order_of_the_runs():
         (["a/run", "b/run"], ["default (a/run)", "default (b/run)"]),
         (["a/run", "a/run"], ["default (1)", "default (2)"]),
         ([None, None, None], ["default (1)", "default (2)", "default (3)"]),
-        ([None, "runs/a"], ["default (None)", "default (a)"]),
+        ([None, "runs/a"], ["default (1)", "default (2)"]),
     ],
 )
 def test_runs_of_one_agent_are_told_apart_by_folder_else_by_number(folders, expected):
