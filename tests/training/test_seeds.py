@@ -67,7 +67,9 @@ def test_settings_that_are_arrays_have_one_entry_per_seed(together):
 
 @pytest.mark.parametrize("gammas", [[0.9], [0.9, 0.8, 0.7]])
 def test_an_array_of_another_length_is_refused(gammas):
-    with pytest.raises(RtrrlError, match=f"shape \\({len(gammas)},\\).*for each seed, of which there are 2"):
+    with pytest.raises(
+        RtrrlError, match=f"shape \\({len(gammas)},\\).*for each seed, of which there are 2"
+    ):
         train_small(small_agent(gamma=jnp.array(gammas)))
 
 
