@@ -327,7 +327,7 @@ def test_a_mistake_in_the_users_module_is_one_line(trained):
         "train Recall-3": "'Recall-3': did you mean",
         "train TMaze-3 --cell mingru": "(for a name of your own, add --import MODULE)",
         "eval run": "is not imported: import mine first (on the command line, --import mine",
-        "train --resume run": "is finished",
+        "train --resume run": "is not imported: import mine first",
         "eval repeat": "mine.Repeat is not imported: import mine first",
         "tasks --import": "expected the name of a module or the path of a .py file",
         "tasks --import missing.py": "no such file",

@@ -200,8 +200,8 @@ def label(agent: Agent, environment: AbstractEnvironment) -> str:
     >>> environment = make("TMaze-5")
     >>> label(make_agent("paper", environment, gamma=0.9), environment)
     'paper, gamma=0.9'
-    >>> label(make_agent("paper", environment, cell=GRUConfig(hidden_size=8)), environment)
-    'paper, cell=GRU, cell.hidden_size=8'
+    >>> label(make_agent("snap1", environment, cell=GRUConfig(hidden_size=8)), environment)
+    'snap1, cell=GRU, cell.hidden_size=8'
     """
     mine = to_dict(unmonitored(agent), describe=True)
     candidates = [
